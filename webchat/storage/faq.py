@@ -1,0 +1,226 @@
+"""Queries about FAQ entries, and how operators change them.
+
+Every change counts up ``version`` in its own transaction: a process that keeps an index of the entries in
+memory sees with one small read whether the index is still true.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import update as change
+
+from webchat.storage.database import affected_rows
+from webchat.storage.tables import Entry, EntryStatus, Origin, Phrasing, Setting, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy.orm import Session
+
+_VERSION = "faq_version"  # a row of settings, there from the first migration on
+
+
+@dataclass(frozen=True)
+class NewEntry:
+    """An entry that is not stored yet, as an import reads it."""
+
+    phrasings: Sequence[str]
+    answer: str
+    group_name: str = ""
+    status: EntryStatus = "published"
+    origin: Origin = "imported"
+
+
+def version(session: Session) -> int:
+    """Count of the changes ever made to the entries."""
+    return int(session.scalars(select(Setting.value).where(Setting.key == _VERSION)).one())
+
+
+def ever_used(session: Session) -> bool:
+    """Whether any entry has ever existed."""
+    return version(session) > 0
+
+
+def published(session: Session) -> list[Entry]:
+    """List the published entries with their phrasings, also those not valid yet or no longer."""
+    return list(session.scalars(select(Entry).where(Entry.status == "published").order_by(Entry.id)))
+
+
+def top(session: Session, limit: int) -> list[Entry]:
+    """List the entries that answer now, most often hit first, to suggest as first questions."""
+    return list(
+        session.scalars(select(Entry).where(_live(utc_now())).order_by(Entry.hits.desc(), Entry.id).limit(limit))
+    )
+
+
+def search(
+    session: Session, text: str, status: EntryStatus | None = None, limit: int = 50, offset: int = 0
+) -> tuple[list[Entry], int]:
+    """List entries whose answer or a phrasing holds ``text`` (all, when empty), last changed first.
+
+    Returns:
+        One page of them, with phrasings, and how many there are on all pages.
+    """
+    query = select(Entry).where(
+        or_(
+            Entry.answer.icontains(text, autoescape=True),
+            Entry.phrasings.any(Phrasing.text.icontains(text, autoescape=True)),
+        )
+    )
+    if status is not None:
+        query = query.where(Entry.status == status)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    page = query.order_by(Entry.updated_at.desc(), Entry.id.desc()).limit(limit).offset(offset)
+    return list(session.scalars(page)), total
+
+
+def get(session: Session, entry_id: int) -> Entry | None:
+    """Find an entry, with its phrasings."""
+    return session.scalar(select(Entry).where(Entry.id == entry_id))
+
+
+def create(
+    session: Session,
+    *,
+    phrasings: Sequence[str],
+    answer: str,
+    group_name: str = "",
+    status: EntryStatus = "published",
+    origin: Origin = "curated",
+    batch: str | None = None,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> Entry:
+    """Add an entry.
+
+    Raises:
+        ValueError: there is no phrasing.
+    """
+    entry = Entry(
+        phrasings=_numbered(phrasings),
+        answer=answer,
+        group_name=group_name,
+        status=status,
+        origin=origin,
+        batch=batch,
+        valid_from=valid_from,
+        valid_until=valid_until,
+    )
+    session.add(entry)
+    _changed(session)
+    return entry
+
+
+def update(
+    session: Session,
+    entry: Entry,
+    *,
+    phrasings: Sequence[str],
+    answer: str,
+    group_name: str,
+    valid_from: datetime | None = None,
+    valid_until: datetime | None = None,
+) -> None:
+    """Replace what an entry says and when it holds.
+
+    Raises:
+        ValueError: there is no phrasing.
+    """
+    entry.phrasings = _numbered(phrasings, entry.phrasings)
+    entry.answer = answer
+    entry.group_name = group_name
+    entry.valid_from = valid_from
+    entry.valid_until = valid_until
+    entry.updated_at = utc_now()
+    _changed(session)
+
+
+def set_status(session: Session, entry: Entry, status: EntryStatus) -> None:
+    """Publish, disable or unpublish an entry."""
+    if entry.status == status:
+        return
+    entry.status = status
+    entry.updated_at = utc_now()
+    _changed(session)
+
+
+def remove(session: Session, entry: Entry) -> None:
+    """Remove an entry for good; messages keep what it said."""
+    session.delete(entry)
+    _changed(session)
+
+
+def add_batch(session: Session, entries: Iterable[NewEntry], batch: str) -> int:
+    """Add many entries under one name, by which they can be removed; returns how many.
+
+    Raises:
+        ValueError: an entry has no phrasing.
+    """
+    rows = [
+        Entry(
+            phrasings=_numbered(entry.phrasings),
+            answer=entry.answer,
+            group_name=entry.group_name,
+            status=entry.status,
+            origin=entry.origin,
+            batch=batch,
+        )
+        for entry in entries
+    ]
+    session.add_all(rows)
+    if rows:
+        _changed(session)
+    return len(rows)
+
+
+def batch_size(session: Session, batch: str) -> int:
+    """Count the entries of a batch that are still there."""
+    return session.scalar(select(func.count()).where(Entry.batch == batch)) or 0
+
+
+def remove_batch(session: Session, batch: str) -> int:
+    """Remove the entries of a batch, changed ones too; returns how many."""
+    removed = affected_rows(session, delete(Entry).where(Entry.batch == batch))
+    if removed:
+        _changed(session)
+    return removed
+
+
+def count_hit(session: Session, entry_id: int) -> None:
+    """Note that an entry has answered; what it says is unchanged, so the version is too."""
+    session.execute(change(Entry).where(Entry.id == entry_id).values(hits=Entry.hits + 1))
+
+
+def _live(moment: datetime) -> ColumnElement[bool]:
+    return (
+        (Entry.status == "published")
+        & (Entry.valid_from.is_(None) | (Entry.valid_from <= moment))
+        & (Entry.valid_until.is_(None) | (moment < Entry.valid_until))
+    )
+
+
+def _numbered(texts: Iterable[str], present: Iterable[Phrasing] = ()) -> list[Phrasing]:
+    """Make rows of phrasings, each once and in order; a row that says the same already is kept.
+
+    A new row beside the old one would break the rule that an entry's phrasings differ.
+    """
+    kept = {phrasing.text: phrasing for phrasing in present}
+    rows = [kept.get(text) or Phrasing(text=text) for text in dict.fromkeys(texts)]
+    if not rows:
+        raise ValueError("An entry needs at least one phrasing.")
+    for position, row in enumerate(rows):
+        row.position = position
+    return rows
+
+
+def _changed(session: Session) -> None:
+    """Count up the version, under a lock on its row: another change waits for this one's commit."""
+    session.flush()
+    query = select(Setting).where(Setting.key == _VERSION).with_for_update()
+    counter = session.scalars(query.execution_options(populate_existing=True)).one()
+    counter.value += 1
+    session.flush()

@@ -1,0 +1,251 @@
+"""Queries about messages, and the life of an answer.
+
+An unfinished answer belongs to one process, its owner, under a lease that the owner renews. What writes such
+an answer names the owner in its WHERE and says whether it met the row: a late process changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select, update
+
+from webchat.storage.database import affected_rows
+from webchat.storage.tables import (
+    UNFINISHED,
+    Conversation,
+    Entry,
+    FinishReason,
+    Message,
+    Source,
+    Status,
+    utc_now,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement
+    from sqlalchemy.orm import Session
+
+_TOLD: tuple[Status, ...] = ("done", "stopped", "interrupted")  # what the visitor has read, to its end or not
+_RETRYABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
+
+
+def add_question(session: Session, conversation_id: int, text: str, client_id: str | None) -> Message:
+    """Store what a visitor said; the same ``client_id`` twice in a conversation is a ``Conflict``."""
+    moment = utc_now()
+    question = Message(
+        conversation_id=conversation_id,
+        role="visitor",
+        text=text,
+        status="done",
+        client_id=client_id,
+        created_at=moment,
+        finished_at=moment,
+    )
+    session.add(question)
+    session.flush()
+    return question
+
+
+def question_with_client_id(session: Session, conversation_id: int, client_id: str) -> Message | None:
+    """Find a question that was sent before."""
+    return session.scalar(
+        select(Message).where(Message.conversation_id == conversation_id, Message.client_id == client_id)
+    )
+
+
+def add_answer(
+    session: Session,
+    *,
+    conversation_id: int,
+    question_id: int,
+    source: Source,
+    status: Status,
+    text: str = "",
+    owner: str | None = None,
+    lease_until: datetime | None = None,
+    model: str | None = None,
+    entry: int | None = None,
+    matched: dict[str, Any] | None = None,
+    reason: str | None = None,
+    stats: dict[str, Any] | None = None,
+    finish_reason: FinishReason | None = None,
+) -> Message:
+    """Store an answer: a whole one, or a queued or streaming one, which needs its owner and lease.
+
+    ``entry`` is the id of the FAQ entry that answered; if it was removed meanwhile, ``matched`` still tells.
+    """
+    moment = utc_now()
+    answer = Message(
+        conversation_id=conversation_id,
+        question_id=question_id,
+        role="operator" if source == "human" else "assistant",
+        source=source,
+        status=status,
+        text=text,
+        run_owner=owner,
+        lease_until=lease_until,
+        model=model,
+        entry_id=_still_there(session, entry),
+        matched=matched,
+        reason=reason,
+        stats=stats,
+        finish_reason=finish_reason,
+        created_at=moment,
+        finished_at=None if status in UNFINISHED else moment,
+    )
+    session.add(answer)
+    session.flush()
+    return answer
+
+
+def answer_to(session: Session, question_id: int) -> Message | None:
+    """Find the latest answer to a question."""
+    query = select(Message).where(Message.question_id == question_id)
+    return session.scalar(query.order_by(Message.id.desc()).limit(1))
+
+
+def get(session: Session, conversation_id: int, message_id: int) -> Message | None:
+    """Find a message of this conversation."""
+    return session.scalar(select(Message).where(Message.id == message_id, Message.conversation_id == conversation_id))
+
+
+def thread(session: Session, conversation_id: int, *, limit: int = 50, before_id: int | None = None) -> list[Message]:
+    """List the newest messages (older than ``before_id``, when given), oldest first."""
+    query = select(Message).where(Message.conversation_id == conversation_id)
+    if before_id is not None:
+        query = query.where(Message.id < before_id)
+    return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
+
+
+def some(session: Session, conversation_id: int, message_ids: Collection[int]) -> list[Message]:
+    """Find these messages of a conversation, oldest first."""
+    query = select(Message).where(Message.conversation_id == conversation_id, Message.id.in_(message_ids))
+    return list(session.scalars(query.order_by(Message.id)))
+
+
+def everything(session: Session, conversation_id: int) -> list[Message]:
+    """List all that was said, oldest first."""
+    query = select(Message).where(Message.conversation_id == conversation_id)
+    return list(session.scalars(query.order_by(Message.id)))
+
+
+def recent_turns(session: Session, conversation_id: int, *, before_id: int, limit: int) -> list[Message]:
+    """List the newest messages before one that a prompt may repeat, oldest first: said, and not empty."""
+    query = select(Message).where(
+        Message.conversation_id == conversation_id,
+        Message.id < before_id,
+        Message.status.in_(_TOLD),
+        Message.text != "",
+    )
+    return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
+
+
+def unfinished(session: Session, conversation_id: int) -> list[Message]:
+    """List the answers that are waiting or being written, oldest first."""
+    query = select(Message).where(Message.conversation_id == conversation_id, Message.status.in_(UNFINISHED))
+    return list(session.scalars(query.order_by(Message.id)))
+
+
+def save_partial(session: Session, message_id: int, owner: str, text: str) -> bool:
+    """Store what was written so far; False when the answer is no longer this owner's."""
+    statement = update(Message).where(*_run(message_id, owner)).values(status="streaming", text=text)
+    return affected_rows(session, statement) == 1
+
+
+def finish(
+    session: Session,
+    message_id: int,
+    owner: str,
+    *,
+    text: str,
+    status: Status,
+    finish_reason: FinishReason | None,
+    stats: dict[str, Any] | None,
+    reason: str | None = None,
+) -> bool:
+    """Store an answer's end, and why it failed if it did; False when the answer is no longer this owner's."""
+    statement = (
+        update(Message)
+        .where(*_run(message_id, owner))
+        .values(
+            text=text,
+            status=status,
+            finish_reason=finish_reason,
+            stats=stats,
+            reason=func.coalesce(reason, Message.reason),
+            run_owner=None,
+            lease_until=None,
+            finished_at=utc_now(),
+        )
+    )
+    return affected_rows(session, statement) == 1
+
+
+def restart(session: Session, message_id: int, owner: str, lease_until: datetime) -> bool:
+    """Queue a stopped, interrupted or failed answer once more, empty; False when there is none (any more)."""
+    statement = (
+        update(Message)
+        .where(Message.id == message_id, Message.role == "assistant", Message.status.in_(_RETRYABLE))
+        .values(
+            text="",
+            status="queued",
+            finish_reason=None,
+            reason=None,
+            stats=None,
+            run_owner=owner,
+            lease_until=lease_until,
+            finished_at=None,
+        )
+    )
+    return affected_rows(session, statement) == 1
+
+
+def renew_leases(session: Session, owner: str, lease_until: datetime) -> int:
+    """Prolong all of an owner's unfinished answers; returns how many there are."""
+    statement = update(Message).where(Message.lease_until.is_not(None), Message.run_owner == owner)
+    return affected_rows(session, statement.values(lease_until=lease_until))
+
+
+def interrupt_expired(session: Session, now: datetime) -> list[tuple[str, int]]:
+    """Mark the answers of dead processes as interrupted, with the text they had.
+
+    Returns:
+        The public id of the conversation and the id of the message, for each.
+    """
+    query = (
+        select(Message, Conversation.public_id)
+        .join(Conversation, Conversation.id == Message.conversation_id)
+        .where(Message.lease_until < now)
+        .order_by(Message.id)
+        .with_for_update(of=Message)  # of two processes that look at once, the second finds nothing left
+    )
+    interrupted = []
+    for message, public_id in session.execute(query):
+        message.status = "interrupted"
+        message.run_owner = message.lease_until = None
+        message.finished_at = now
+        interrupted.append((public_id, message.id))
+    session.flush()
+    return interrupted
+
+
+def held_by_others(session: Session, owner: str) -> list[datetime]:
+    """List until when other processes hold unfinished answers, soonest first."""
+    query = select(Message.lease_until).where(Message.lease_until.is_not(None), Message.run_owner != owner)
+    return [lease for lease in session.scalars(query.order_by(Message.lease_until)) if lease]
+
+
+def _run(message_id: int, owner: str) -> tuple[ColumnElement[bool], ...]:
+    return (Message.id == message_id, Message.run_owner == owner, Message.status.in_(UNFINISHED))
+
+
+def _still_there(session: Session, entry_id: int | None) -> int | None:
+    if entry_id is None:
+        return None
+    # The lock keeps an operator from removing the entry between this look and the insert.
+    query = select(Entry.id).where(Entry.id == entry_id).with_for_update(read=True, key_share=True)
+    return session.scalar(query)

@@ -1,0 +1,254 @@
+"""The tables. Words of a fixed set are plain strings typed as ``Literal``: a new one needs no migration."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from sqlalchemy import (
+    JSON,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+if TYPE_CHECKING:
+    from sqlalchemy import Dialect
+
+Channel = Literal["page", "widget", "api"]
+Language = Literal["zh", "en"]
+ConversationStatus = Literal["open", "closed"]
+Role = Literal["visitor", "assistant", "operator"]
+Source = Literal["faq", "rule", "model", "human"]
+Status = Literal["queued", "streaming", "done", "stopped", "interrupted", "failed"]
+FinishReason = Literal["stop", "length", "stopped", "error"]
+EntryStatus = Literal["draft", "published", "disabled"]
+Origin = Literal["curated", "imported", "learned"]
+_WORDS = (Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin)
+
+UNFINISHED: tuple[Status, ...] = ("queued", "streaming")
+_HIGHEST_ID = 2**31 - 1
+
+
+def utc_now() -> datetime:
+    """The present moment, in UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment. Aware and in UTC on our side; SQLite, which knows no zones, keeps it without one."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """To the database."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("A time without a zone cannot be stored.")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if dialect.name == "sqlite" else value.astimezone(UTC)
+
+
+class PlainText(TypeDecorator[str]):
+    """Text. PostgreSQL refuses a NUL, so SQLite must too; cleaning what people send is the web's work."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # SQLAlchemy calls it
+        """To the database."""
+        if value is not None and "\0" in value:
+            raise ValueError("Text that holds a NUL character cannot be stored.")
+        return value
+
+
+class RowId(TypeDecorator[int]):
+    """A row's number. One typed into an address may be too large for the database: it meets no row, then."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:  # noqa: ARG002  # SQLAlchemy calls it
+        """To the database."""
+        return value if value is None or 0 < value <= _HIGHEST_ID else 0
+
+
+class Base(DeclarativeBase):
+    """What all tables share: names of constraints, and how Python types are stored."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        str: PlainText,
+        datetime: UtcDateTime,
+        dict[str, Any]: JSON(none_as_null=True),
+        **dict.fromkeys(_WORDS, String(16)),
+    }
+
+
+# Without this SQLite gives a removed last row's number to the next row, and a cookie, a link or an audit
+# record that names the old row would mean the new one.
+_NEVER_REUSE_IDS = {"sqlite_autoincrement": True}
+
+
+class Conversation(Base):
+    """What one visitor and the shop say to each other."""
+
+    __tablename__ = "conversations"
+    __table_args__ = (
+        UniqueConstraint("visitor_id", "opening_client_id"),
+        Index(None, "visitor_id", "active_at"),
+        _NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    public_id: Mapped[str] = mapped_column(unique=True, default=lambda: secrets.token_urlsafe(18))
+    visitor_id: Mapped[str | None]  # None: opened through the API, where the public id is the capability
+    channel: Mapped[Channel]
+    language: Mapped[Language]
+    title: Mapped[str]
+    opening_client_id: Mapped[str | None]  # the first question's, so that sent twice it opens one conversation
+    status: Mapped[ConversationStatus] = mapped_column(default="open")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    active_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Message(Base):
+    """One bubble: a question, or an answer with how it came about."""
+
+    __tablename__ = "messages"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "client_id"),
+        CheckConstraint("(status IN ('queued', 'streaming')) = (lease_until IS NOT NULL)", "unfinished_has_lease"),
+        Index(None, "conversation_id", "id"),
+        # Only unfinished answers have a lease, so this index stays tiny however much was said.
+        Index(
+            "ix_messages_unfinished",
+            "lease_until",
+            sqlite_where=sql("lease_until IS NOT NULL"),
+            postgresql_where=sql("lease_until IS NOT NULL"),
+        ),
+        _NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(RowId, ForeignKey("conversations.id", ondelete="CASCADE"))
+    role: Mapped[Role]
+    text: Mapped[str]
+    source: Mapped[Source | None]
+    status: Mapped[Status]
+    finish_reason: Mapped[FinishReason | None]
+    client_id: Mapped[str | None]
+    question_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("messages.id", ondelete="SET NULL"), index=True)
+    model: Mapped[str | None]  # the weights' file stem
+    entry_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="SET NULL"), index=True)
+    matched: Mapped[dict[str, Any] | None]  # the entry as it was: question, answer, how it was found
+    reason: Mapped[str | None]  # why this source was chosen, or why it failed
+    stats: Mapped[dict[str, Any] | None]
+    run_owner: Mapped[str | None]  # the process that writes this answer
+    lease_until: Mapped[datetime | None]  # when others may take that process for dead
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    finished_at: Mapped[datetime | None]
+
+
+class Entry(Base):
+    """One FAQ answer with the questions that must hit it."""
+
+    __tablename__ = "faq_entries"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    group_name: Mapped[str] = mapped_column(default="")
+    answer: Mapped[str]  # Markdown
+    status: Mapped[EntryStatus] = mapped_column(default="published")
+    valid_from: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    origin: Mapped[Origin] = mapped_column(default="curated")
+    batch: Mapped[str | None] = mapped_column(index=True)  # the import it came with, removable at once
+    hits: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+    phrasings: Mapped[list[Phrasing]] = relationship(
+        order_by="Phrasing.position", cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
+    )
+
+    @property
+    def question(self) -> str:
+        """The first phrasing: how the entry is shown."""
+        return self.phrasings[0].text
+
+
+class Phrasing(Base):
+    """One way to ask for an entry."""
+
+    __tablename__ = "faq_phrasings"
+    __table_args__ = (UniqueConstraint("entry_id", "text"), _NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"))
+    position: Mapped[int]
+    text: Mapped[str]
+
+
+class Operator(Base):
+    """Someone who may sign in to the admin pages."""
+
+    __tablename__ = "operators"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str]
+    session_epoch: Mapped[int] = mapped_column(default=0)  # a cookie signed under another epoch is void
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    signed_in_at: Mapped[datetime | None]
+
+
+class Setting(Base):
+    """A value that changes while the site runs."""
+
+    __tablename__ = "settings"
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[Any] = mapped_column(JSON)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now, onupdate=utc_now)
+
+
+class AuditRecord(Base):
+    """Who did what, when."""
+
+    __tablename__ = "audit"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+    operator_name: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    detail: Mapped[dict[str, Any]]
