@@ -1,0 +1,67 @@
+"""What the worker needs of a model. ``llama.py`` implements it; so may a test, in a page of Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from webchat.engine.generation import Sampling
+
+
+class Tokenizer(Protocol):
+    """The part of a backend that any thread may use."""
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text; only with ``special`` may the text itself name template tokens."""
+        ...
+
+
+class Backend(Tokenizer, Protocol):
+    """What the worker needs of a model: a tokenizer, a KV cache of sequences, and one step of decoding.
+
+    Attributes:
+        cells: tokens the KV cache holds in all.
+        sequences: token sequences it tells apart.
+        max_batch: tokens one step may compute.
+    """
+
+    cells: int
+    sequences: int
+    max_batch: int
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; template tokens stand for none."""
+        ...
+
+    def is_end(self, token: int) -> bool:
+        """Whether this token ends an answer."""
+        ...
+
+    def begin(self, sequence: int, sampling: Sampling) -> None:
+        """Set up how tokens of this sequence are chosen."""
+        ...
+
+    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+        """Compute one step.
+
+        Args:
+            batch: (sequence, position of the first token, tokens, whether to choose the next token).
+
+        Returns:
+            The chosen tokens, one for each part that asked, in order.
+        """
+        ...
+
+    def truncate(self, sequence: int, length: int) -> None:
+        """Keep the first ``length`` tokens of a sequence."""
+        ...
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let ``target`` share the first ``length`` tokens of ``source``."""
+        ...
+
+    def close(self) -> None:
+        """Free the model."""
+        ...

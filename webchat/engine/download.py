@@ -1,0 +1,187 @@
+"""One large file over HTTP: resumed where it stopped, checked by its sha256, written as a part until then."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from webchat.engine.progress import Meter, megabytes, say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+MAGIC = b"GGUF"
+_CHUNK = 1 << 20
+_TIMEOUT = httpx2.Timeout(20, connect=5)
+# Seconds to wait after each failure in a row; one more failure and the download is given up.
+_PAUSES = (1, 2, 4)
+
+
+class ModelError(Exception):
+    """The weights cannot be had; the message is a sentence for the person at the terminal."""
+
+
+class Unavailable(ModelError):  # noqa: N818 - reads as what happened
+    """The other side cannot give the file: out of reach, breaking off, or sending other bytes."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file on a server, with what its bytes must be."""
+
+    url: str
+    size: int
+    sha256: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def measure(url: str, headers: Mapping[str, str], timeout: float) -> int:
+    """Ask for the file's first bytes, the way the download will: redirects included.
+
+    Args:
+        url: Where the file is.
+        headers: Sent along; an ``Authorization`` stays with the first host.
+        timeout: Seconds for each wait (connecting, each read).
+
+    Returns:
+        The size of the whole file in bytes.
+
+    Raises:
+        Unavailable: when what comes is not a GGUF file or does not tell its size.
+        httpx2.HTTPError: when the server cannot be reached or refuses.
+    """
+    asked = {**headers, "Accept-Encoding": "identity", "Range": f"bytes=0-{len(MAGIC) - 1}"}
+    with httpx2.stream("GET", url, headers=asked, timeout=timeout, follow_redirects=True) as response:
+        response.raise_for_status()
+        if next(response.iter_raw(len(MAGIC)), b"")[: len(MAGIC)] != MAGIC:
+            raise Unavailable(f"What {site(url)} sends is not a GGUF file.")
+        return _start_and_total(response)[1]
+
+
+def download(remote: RemoteFile, part: Path) -> None:
+    """Fill ``part`` up to the remote's size, going on where an earlier try stopped.
+
+    Raises:
+        Unavailable: when the connection fails several times without a byte gained.
+        ModelError: when the disk has less room than the rest of the file needs.
+        OSError: when the disk takes no more; what was written stays for the next try.
+    """
+    require_space(part.parent, remote.size - length(part))
+    failures = 0
+    while (have := length(part)) < remote.size:
+        try:
+            _receive(remote, part, have)
+        except httpx2.HTTPError as error:
+            failures = 1 if length(part) > have else failures + 1
+            if failures > len(_PAUSES):
+                raise Unavailable(f"The download from {site(remote.url)} keeps failing: {reason(error)}.") from error
+            say(f"The download stopped at {megabytes(length(part))} ({reason(error)}); going on from there.")
+            time.sleep(_PAUSES[failures - 1])
+
+
+def fill_and_check(part: Path, sha256: str, fill: Callable[[Path], None]) -> None:
+    """Fill a part and check it; wrong bytes are thrown away and fetched once more from the start.
+
+    Raises:
+        Unavailable: when the bytes are wrong the second time too.
+    """
+    for verdict in ("starting again from nothing", "giving up"):
+        fill(part)
+        found = sha256_of(part)
+        if found == sha256:
+            return
+        part.unlink()
+        say(f"Wrong bytes arrived (sha256 {found[:12]}…, expected {sha256[:12]}…); {verdict}.")
+    raise Unavailable(f"The bytes that arrive do not have the sha256 {sha256}.")
+
+
+def sha256_of(path: Path) -> str:
+    """Hash a file, in lower-case hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file, Meter("checking sha256", length(path)) as meter:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            meter.update(file.tell())
+    return digest.hexdigest()
+
+
+def require_space(folder: Path, needed: int) -> None:
+    """Refuse to begin what the disk cannot hold.
+
+    Raises:
+        ModelError: naming both sizes, when fewer than ``needed`` bytes are free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ModelError(
+            f"The download needs {megabytes(needed)} in {folder}, and {megabytes(free)} are free: "
+            "make room or point WEBCHAT_DATA_DIR to a larger disk."
+        )
+
+
+def length(path: Path) -> int:
+    """Bytes a file has so far; 0 when it does not exist."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def site(url: str) -> str:
+    """The scheme, host and port of an address, without whatever secrets the rest may carry."""
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return "an address that cannot be read"
+    return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words why a request failed."""
+    response = getattr(error, "response", None)
+    if isinstance(response, httpx2.Response):
+        return f"it answers {response.status_code} {response.reason_phrase}".rstrip()
+    if isinstance(error, httpx2.TimeoutException):
+        return "it does not answer in time"
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _receive(remote: RemoteFile, part: Path, have: int) -> None:
+    headers = {**remote.headers, "Accept-Encoding": "identity"}
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with (
+        httpx2.stream("GET", remote.url, headers=headers, timeout=_TIMEOUT, follow_redirects=True) as response,
+        Meter(part.name.partition(".gguf")[0], remote.size) as meter,
+    ):
+        response.raise_for_status()
+        start, total = _start_and_total(response)
+        if total != remote.size or start not in {0, have}:
+            raise httpx2.RemoteProtocolError(f"it sends {total} bytes from {start}, not {remote.size} from {have}")
+        _append(response, part, start, meter)
+    if length(part) < remote.size:
+        raise httpx2.RemoteProtocolError("it ended early")
+
+
+def _append(response: httpx2.Response, part: Path, start: int, meter: Meter) -> None:
+    """Write the body behind the first ``start`` bytes; a server without ranges starts again at 0."""
+    with part.open("ab" if start else "wb") as file:
+        for chunk in response.iter_raw():
+            file.write(chunk)
+            start += len(chunk)
+            meter.update(start)
+
+
+def _start_and_total(response: httpx2.Response) -> tuple[int, int]:
+    """Where this body begins in the file, and how long the whole file is."""
+    if response.status_code == httpx2.codes.PARTIAL_CONTENT:
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        if found:
+            return int(found[1]), int(found[2])
+    elif response.headers.get("Content-Length", "").isdigit():
+        return 0, int(response.headers["Content-Length"])
+    raise httpx2.RemoteProtocolError("it does not tell the size of the file")

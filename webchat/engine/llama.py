@@ -1,0 +1,203 @@
+"""llama.cpp behind one class: the only place that imports ``llama_cpp``.
+
+Everything here but ``tokenize``, ``piece`` and ``is_end`` (read-only in llama.cpp) belongs to the engine's thread:
+a llama.cpp context used from two threads crashes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from typing import TYPE_CHECKING
+
+import llama_cpp
+import structlog
+
+from webchat.engine.generation import EngineUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from webchat.engine.generation import Sampling
+
+log = structlog.get_logger(__name__)
+
+_GGML_ERROR = 4
+_PENALTY_WINDOW = 64  # tokens looked back at for the repeat penalty: about two sentences
+_RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp draws one
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
+def _forward_log(level: int, text: bytes, _data: object) -> None:
+    if level == _GGML_ERROR:
+        log.error("llama.cpp", text=text.decode("utf-8", "replace").strip())
+
+
+class LlamaBackend:
+    """A GGUF file loaded for batched decoding.
+
+    Args:
+        path: the GGUF file; its vocabulary must have the ChatML tokens.
+        sequences: how many token sequences the KV cache tells apart.
+        cells: how many tokens it holds in all.
+        threads: processor threads, 0 for every core this process may use.
+
+    Raises:
+        EngineUnavailable: the file is missing, no GGUF, too large for this machine or speaks no ChatML.
+    """
+
+    def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 512) -> None:
+        llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
+        llama_cpp.llama_backend_init()
+        self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
+        self._samplers: dict[int, ctypes.c_void_p] = {}
+        self._model = _load_model(path)
+        self._vocab = llama_cpp.llama_model_get_vocab(self._model)
+        self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._require_chatml(path)
+        self._context = self._open_context(threads or _cores())
+        self._memory = llama_cpp.llama_get_memory(self._context)
+        self._batch = llama_cpp.llama_batch_init(max_batch, 0, 1)
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids of a text; without ``special``, text that spells a template token stays text."""
+        data = text.encode()
+        size = len(data) + 2
+        buffer = (llama_cpp.llama_token * size)()
+        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)  # noqa: FBT003 - C call
+        if count < 0:
+            raise ValueError("the tokenizer produced more tokens than bytes")
+        return list(buffer[:count])
+
+    def piece(self, token: int) -> bytes:
+        """The bytes a token stands for; template tokens stand for none."""
+        buffer = ctypes.create_string_buffer(256)
+        length = llama_cpp.llama_token_to_piece(self._vocab, token, buffer, len(buffer), 0, False)  # noqa: FBT003 - C call
+        return buffer.raw[: max(length, 0)]
+
+    def is_end(self, token: int) -> bool:
+        """Whether this token ends an answer."""
+        return bool(llama_cpp.llama_vocab_is_eog(self._vocab, token))
+
+    def begin(self, sequence: int, sampling: Sampling) -> None:
+        """Set up how tokens of this sequence are chosen."""
+        self._free_sampler(sequence)
+        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
+        for sampler in self._chain(sampling):
+            llama_cpp.llama_sampler_chain_add(chain, sampler)
+        self._samplers[sequence] = chain
+
+    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+        """Compute one step; see ``Backend.decode``.
+
+        Raises:
+            RuntimeError: llama.cpp refused the batch; the context can no longer be trusted.
+        """
+        wanted = self._fill(batch)
+        status = llama_cpp.llama_decode(self._context, self._batch)
+        if status != 0:
+            raise RuntimeError(f"llama_decode returned {status}")
+        return [
+            llama_cpp.llama_sampler_sample(self._samplers[sequence], self._context, index) for sequence, index in wanted
+        ]
+
+    def truncate(self, sequence: int, length: int) -> None:
+        """Keep the first ``length`` tokens of a sequence."""
+        llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1)
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Let ``target`` share the first ``length`` tokens of ``source``."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
+
+    def close(self) -> None:
+        """Free the model."""
+        for sequence in list(self._samplers):
+            self._free_sampler(sequence)
+        llama_cpp.llama_batch_free(self._batch)
+        llama_cpp.llama_free(self._context)
+        llama_cpp.llama_model_free(self._model)
+
+    def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
+        raw, at, wanted = self._batch, 0, []
+        for sequence, start, tokens, choose in batch:
+            for offset, token in enumerate(tokens):
+                raw.token[at] = token
+                raw.pos[at] = start + offset
+                raw.n_seq_id[at] = 1
+                raw.seq_id[at][0] = sequence
+                raw.logits[at] = 0
+                at += 1
+            if choose:
+                raw.logits[at - 1] = 1
+                wanted.append((sequence, at - 1))
+        raw.n_tokens = at
+        return wanted
+
+    def _chain(self, sampling: Sampling) -> list[ctypes.c_void_p]:
+        chain = []
+        if sampling.repeat_penalty != 1.0:
+            chain.append(
+                llama_cpp.llama_sampler_init_penalties(
+                    self._n_vocab, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
+                )
+            )
+        if sampling.temperature <= 0:
+            return [*chain, llama_cpp.llama_sampler_init_greedy()]
+        if sampling.top_k > 0:
+            chain.append(llama_cpp.llama_sampler_init_top_k(sampling.top_k))
+        chain.append(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
+        if sampling.min_p > 0:
+            chain.append(llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1))
+        seed = _RANDOM_SEED if sampling.seed is None else sampling.seed % _RANDOM_SEED
+        return [
+            *chain,
+            llama_cpp.llama_sampler_init_temp(sampling.temperature),
+            llama_cpp.llama_sampler_init_dist(seed),
+        ]
+
+    def _free_sampler(self, sequence: int) -> None:
+        if (sampler := self._samplers.pop(sequence, None)) is not None:
+            llama_cpp.llama_sampler_free(sampler)
+
+    def _require_chatml(self, path: Path) -> None:
+        for token in ("<|im_start|>", "<|im_end|>"):
+            if len(self.tokenize(token, special=True)) != 1:
+                llama_cpp.llama_model_free(self._model)
+                raise EngineUnavailable(
+                    f"{path.name} has no token {token}: only models with the ChatML template can be served"
+                )
+
+    def _open_context(self, threads: int) -> int:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = self.cells
+        params.n_batch = params.n_ubatch = self.max_batch
+        params.n_seq_max = self.sequences
+        params.n_threads = params.n_threads_batch = threads
+        params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
+        params.kv_unified = True  # sequences share cells; without it a partial copy aborts the process
+        params.no_perf = True
+        context = llama_cpp.llama_init_from_model(self._model, params)
+        if not context:
+            llama_cpp.llama_model_free(self._model)
+            raise EngineUnavailable(f"no memory for {self.cells} cells of KV cache beside the model")
+        return int(context)
+
+
+def _load_model(path: Path) -> int:
+    if not path.is_file():
+        raise EngineUnavailable(f"there is no model file at {path}")
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers = 0
+    model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    if not model:
+        raise EngineUnavailable(
+            f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"
+        )
+    return int(model)
+
+
+def _cores() -> int:
+    """Cores this process may use; fewer than the machine has inside a container or under taskset."""
+    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

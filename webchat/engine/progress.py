@@ -1,0 +1,86 @@
+"""What the person waiting at the terminal sees: a line per step, and how far a long step is.
+
+All of it goes to stderr; stdout belongs to results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+# A step that is over sooner needs no progress, and no log wants lines more often.
+_QUIET_SECONDS = 2.0
+
+
+def say(line: str) -> None:
+    """Write one line to stderr."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def megabytes(size: int) -> str:
+    """Show a number of bytes the way people read it, as in ``491.4 MB``."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+class Meter:
+    """Shows how much of a step is done: a bar on a terminal, else a line for each tenth."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self._label = label
+        self._total = max(total, 1)
+        self._bar = _bar() if sys.stderr.isatty() else None
+        self._tenths = 0
+        self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar:
+            self._bar.add_task(self._label, total=self._total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def update(self, done: int) -> None:
+        """Show that ``done`` bytes of the total are there; it may fall when a step begins again."""
+        if self._bar:
+            self._bar.update(self._bar.task_ids[0], completed=done)
+        else:
+            self._write_tenth(done)
+
+    def _write_tenth(self, done: int) -> None:
+        tenths = done * 10 // self._total
+        now = time.monotonic()
+        if tenths != self._tenths and now - self._last_line >= _QUIET_SECONDS:
+            say(f"{self._label}: {tenths * 10} % of {megabytes(self._total)}")
+            self._tenths, self._last_line = tenths, now
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )

@@ -1,0 +1,110 @@
+"""Slots: which tokens lie in which sequence of the KV cache, and who may use them.
+
+Pure bookkeeping; the worker carries its placements out. A slot keeps its tokens when its generation
+ends, so that whatever comes next with the same beginning (the persona, the next turn of the same
+conversation) computes only what is new.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a prompt goes: ``reused`` tokens are there already, copied from ``source`` when that is another slot."""
+
+    slot: int
+    reused: int
+    source: int
+
+
+@dataclass(slots=True)
+class _Slot:
+    tokens: list[int] = field(default_factory=list)
+    reserved: int = 0  # cells promised to the running generation; 0 when idle
+    used_at: int = 0  # when it was last released, in releases
+
+    @property
+    def cells(self) -> int:
+        return max(self.reserved, len(self.tokens))
+
+
+class Slots:
+    """A fixed number of sequences over a fixed number of cells (one cell holds one token)."""
+
+    def __init__(self, count: int, cells: int) -> None:
+        self.cells = cells
+        self._slots = [_Slot() for _ in range(count)]
+        self._clock = 0
+
+    def tokens(self, slot: int) -> list[int]:
+        """The tokens in a slot, for the worker to extend as it computes."""
+        return self._slots[slot].tokens
+
+    def place(self, prompt: tuple[int, ...], reserve: int) -> tuple[Placement, list[int]] | None:
+        """Take a slot for a prompt that will grow to ``reserve`` tokens.
+
+        Returns:
+            The placement and the idle slots that had to be emptied for it, or None when the running
+            generations leave no room. At least the last token of the prompt is always computed anew,
+            because its logits choose the first token of the answer.
+        """
+        busy = sum(s.reserved for s in self._slots)
+        idle = [i for i, s in enumerate(self._slots) if not s.reserved]
+        if not idle or busy + reserve > self.cells:
+            return None
+        source, reused = self._longest_prefix(prompt[:-1])
+        slot = self._slot_to_use(idle, source, reused)
+        evicted = self._make_room(reserve, keep=slot, prefer=source)
+        self._slots[slot] = _Slot(list(prompt[:reused]), reserve)
+        return Placement(slot, reused, slot if source is None else source), evicted
+
+    def release(self, slot: int) -> None:
+        """The generation in this slot has ended; its tokens stay until the cells are needed."""
+        self._clock += 1
+        self._slots[slot].reserved, self._slots[slot].used_at = 0, self._clock
+
+    def _longest_prefix(self, prompt: tuple[int, ...]) -> tuple[int | None, int]:
+        """The slot that shares most with the beginning of a prompt, and how much; None when none shares any."""
+        best, length = None, 0
+        for i, slot in enumerate(self._slots):
+            common = common_prefix(slot.tokens, prompt)
+            if common > length:
+                best, length = i, common
+        return best, length
+
+    def _slot_to_use(self, idle: list[int], source: int | None, reused: int) -> int:
+        """Continue in place when the idle source loses less than half by it; else an empty or the oldest slot."""
+        if source in idle and 2 * reused >= len(self._slots[source].tokens):
+            return source
+        others = [i for i in idle if i != source] or idle
+        return min(others, key=lambda i: (bool(self._slots[i].tokens), self._slots[i].used_at))
+
+    def _make_room(self, reserve: int, *, keep: int, prefer: int | None) -> list[int]:
+        """Empty idle slots, longest unused first (the prompt's source last), until ``reserve`` cells are free."""
+        evicted = []
+        others = [i for i, s in enumerate(self._slots) if i != keep and not s.reserved and s.tokens]
+        others.sort(key=lambda i: (i == prefer, self._slots[i].used_at))
+        held = sum(s.cells for i, s in enumerate(self._slots) if i != keep)
+        for i in others:
+            if held + reserve <= self.cells:
+                break
+            held -= self._slots[i].cells
+            self._slots[i].tokens = []
+            evicted.append(i)
+        return evicted
+
+
+def common_prefix(a: list[int], b: tuple[int, ...]) -> int:
+    """Number of equal tokens at the beginning of both."""
+    limit = min(len(a), len(b))
+    # Slices compare in C: halve towards the first difference instead of walking there in Python.
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if tuple(a[low:middle]) == b[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low

@@ -1,0 +1,350 @@
+"""The engine: one thread that owns the model and runs plan → decode → deliver.
+
+Everyone else sends it notes under one lock: a request, a cancellation, the wish to end. What it
+sends back goes through each generation's mailbox. Templates, tokenising and everything a web
+server does stay on the callers' threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import structlog
+
+from webchat.engine.generation import (
+    Ended,
+    EngineUnavailable,
+    FinishReason,
+    Generation,
+    PromptTooLong,
+    QueueFull,
+    Request,
+    Stats,
+    Text,
+    Waiting,
+)
+from webchat.engine.scheduler import Job, Scheduler
+from webchat.engine.slots import Slots
+from webchat.engine.text import TextAssembler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from webchat.engine.backend import Backend, Tokenizer
+    from webchat.engine.scheduler import Chunk
+
+log = structlog.get_logger(__name__)
+
+State = Literal["loading", "ready", "failed", "closed"]
+
+_FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
+_SMOOTHING = 0.2  # weight of the newest answer in the running mean
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStats:
+    """A look at the engine, for ``/metrics`` and ``/readyz``. Totals count since the start."""
+
+    state: State
+    problem: str | None
+    running: int
+    waiting: int
+    answers: int
+    prompt_tokens: int
+    reused_tokens: int
+    new_tokens: int
+
+
+@dataclass(eq=False, slots=True)
+class _Writer:
+    """What the worker keeps of a running generation besides the scheduler's job."""
+
+    text: TextAssembler
+    admitted_at: float
+    first_text_at: float | None = None
+
+
+class Engine:
+    """A model being served.
+
+    Args:
+        name: the model's, as pages and logs say it: the stem of its file.
+        load: makes the backend; called on the engine's own thread, so that a server answers while it loads.
+        max_running: generations computed at the same time.
+        max_waiting: generations in the queue; each holds one mailbox and its prompt, so the bound is about
+            patience, not memory: a visitor far down the queue is better served by being told so.
+        on_death: called when the thread dies of an error; a server ends its process there, because an
+            engine that cannot be trusted is worse than a restart.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        load: Callable[[], Backend],
+        *,
+        max_running: int,
+        max_waiting: int,
+        on_death: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        self.name = name
+        self._load = load
+        self._on_death = on_death
+        self._max_running = max_running
+        self._note = threading.Condition()
+        self._state: State = "loading"
+        self._problem: str | None = None
+        self._backend: Backend | None = None
+        self._scheduler = Scheduler(max_running=max_running, max_waiting=max_waiting)
+        self._cancelled: list[Generation] = []
+        self._queue_changed = False
+        self._writers: dict[Job, _Writer] = {}
+        self._answers = self._prompt_tokens = self._reused_tokens = self._new_tokens = 0
+        self._mean_seconds = _FIRST_GUESS
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    # ---- callers' side -------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the thread; it loads the model first."""
+        self._thread.start()
+
+    def ready(self, timeout: float | None = None) -> Tokenizer:
+        """Wait until the model is loaded and give its tokenizer, which any thread may use.
+
+        Raises:
+            EngineUnavailable: it could not be loaded, or not within ``timeout`` seconds.
+        """
+        with self._note:
+            self._note.wait_for(lambda: self._state != "loading", timeout)
+            return self._usable()
+
+    def submit(self, request: Request) -> Generation:
+        """Queue a request.
+
+        Raises:
+            EngineUnavailable: there is no model.
+            PromptTooLong: prompt and answer do not fit the cache.
+            QueueFull: too many are waiting.
+        """
+        with self._note:
+            backend = self._usable()
+            if not request.prompt or len(request.prompt) + request.max_new_tokens > backend.cells:
+                raise PromptTooLong(f"{len(request.prompt)} tokens do not fit the cache of {backend.cells}")
+            if self._scheduler.full:
+                waiting = len(self._scheduler.waiting)
+                raise QueueFull(waiting, retry_after=self._eta(waiting))
+            generation = Generation(request)
+            self._scheduler.add(generation)
+            self._queue_changed = True
+            self._note.notify_all()
+            return generation
+
+    def queue_full(self) -> float | None:
+        """Seconds after which to try again when no more requests can wait; None while there is room."""
+        with self._note:
+            return self._eta(len(self._scheduler.waiting)) if self._scheduler.full else None
+
+    def cancel(self, generation: Generation) -> None:
+        """End a generation within one step; its mailbox gets ``Ended("stopped")``. Ended ones stay as they are."""
+        with self._note:
+            self._cancelled.append(generation)
+            self._note.notify_all()
+
+    def stats(self) -> EngineStats:
+        """A consistent look at the engine."""
+        with self._note:
+            return EngineStats(
+                state=self._state,
+                problem=self._problem,
+                running=len(self._scheduler.running),
+                waiting=len(self._scheduler.waiting),
+                answers=self._answers,
+                prompt_tokens=self._prompt_tokens,
+                reused_tokens=self._reused_tokens,
+                new_tokens=self._new_tokens,
+            )
+
+    def close(self) -> None:
+        """End everything that runs with ``error``, free the model and wait for the thread."""
+        with self._note:
+            if self._state != "failed":
+                self._state = "closed"
+            self._note.notify_all()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _usable(self) -> Backend:
+        if self._state != "ready" or self._backend is None:
+            raise EngineUnavailable(self._problem or f"the engine is {self._state}")
+        return self._backend
+
+    def _eta(self, position: int) -> float:
+        """Seconds until the job with so many before it starts, when answers of the measured mean end in turn."""
+        return self._mean_seconds * (position + 1) / self._max_running
+
+    # ---- the engine's thread -------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            backend = self._load()
+        except EngineUnavailable as error:
+            self._give_up(str(error))
+            return
+        except Exception as error:  # whatever a native loader throws must not end the site: it still has its FAQ
+            log.exception("model could not be loaded")
+            self._give_up(f"the model could not be loaded: {error}")
+            return
+        try:
+            self._serve(backend)
+        except BaseException as error:
+            log.critical("engine died", exc_info=True)
+            self._give_up(f"the engine died: {error}")
+            if self._on_death is None:
+                raise
+            self._on_death(error)
+
+    def _serve(self, backend: Backend) -> None:
+        slots = Slots(backend.sequences, backend.cells)
+        with self._note:
+            if self._state == "loading":
+                self._state, self._backend = "ready", backend
+            self._note.notify_all()
+        log.info("model loaded", model=self.name, sequences=backend.sequences, cells=backend.cells)
+        while chunks := self._plan(backend, slots):
+            tokens = backend.decode(
+                [(c.job.placement.slot, c.job.computed, c.tokens, c.last) for c in chunks if c.job.placement]
+            )
+            self._deliver(backend, slots, chunks, tokens)
+        with self._note:
+            self._backend = None
+            self._end_all()
+        backend.close()
+
+    def _plan(self, backend: Backend, slots: Slots) -> list[Chunk]:
+        """Wait for work, settle cancellations, admit, and choose the step; empty when the engine closes."""
+        with self._note:
+            while self._state == "ready":
+                self._settle_cancelled(slots)
+                admitted = self._scheduler.admit(lambda job: self._place(job, backend, slots))
+                if admitted or self._queue_changed:
+                    self._announce_queue()
+                if chunks := self._scheduler.plan(backend.max_batch):
+                    return chunks
+                self._note.wait()
+            return []
+
+    def _place(self, job: Job, backend: Backend, slots: Slots) -> bool:
+        request = job.generation.request
+        found = slots.place(request.prompt, len(request.prompt) + request.max_new_tokens)
+        if found is None:
+            return False
+        job.placement, emptied = found
+        slot, reused, source = job.placement.slot, job.placement.reused, job.placement.source
+        if source == slot:
+            backend.truncate(slot, reused)
+        else:
+            backend.truncate(slot, 0)
+            backend.copy(source, slot, reused)
+        for other in emptied:
+            backend.truncate(other, 0)
+        backend.begin(slot, request.sampling)
+        job.computed, job.pending = reused, list(request.prompt[reused:])
+        self._writers[job] = _Writer(TextAssembler(request.stop), time.monotonic())
+        return True
+
+    def _deliver(self, backend: Backend, slots: Slots, chunks: list[Chunk], tokens: list[int]) -> None:
+        """Write down what the step computed and hand each new piece of text to its mailbox."""
+        chosen = iter(tokens)
+        ended: list[tuple[Job, FinishReason]] = []
+        for chunk in chunks:
+            job = chunk.job
+            if job.placement is None:
+                continue
+            slots.tokens(job.placement.slot).extend(chunk.tokens)
+            job.computed += len(chunk.tokens)
+            if not chunk.last:
+                job.pending = job.pending[len(chunk.tokens) :]
+            elif reason := self._take_token(job, next(chosen), backend):
+                ended.append((job, reason))
+        if ended:
+            with self._note:
+                for job, reason in ended:
+                    self._end(job, reason, slots)
+                self._queue_changed = True
+
+    def _take_token(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
+        """Append a token to an answer; the reason when the answer is complete with it."""
+        if backend.is_end(token):
+            return "stop"
+        job.pending = [token]
+        job.produced += 1
+        writer = self._writers[job]
+        if text := writer.text.push(backend.piece(token)):
+            writer.first_text_at = writer.first_text_at or time.monotonic()
+            job.generation.put(Text(text))
+        if writer.text.stopped:
+            return "stop"
+        return "length" if job.produced >= job.generation.request.max_new_tokens else None
+
+    def _settle_cancelled(self, slots: Slots) -> None:
+        for generation in self._cancelled:
+            if job := self._scheduler.remove(generation):
+                self._finish(job, "stopped", slots)
+                self._queue_changed = True
+        self._cancelled.clear()
+
+    def _end(self, job: Job, reason: FinishReason, slots: Slots) -> None:
+        self._scheduler.running.remove(job)
+        stats = self._finish(job, reason, slots)
+        seconds = stats.total_seconds - stats.queued_seconds
+        self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
+
+    def _finish(self, job: Job, reason: FinishReason, slots: Slots | None) -> Stats:
+        """Put ``Ended`` into the mailbox of a job the scheduler has let go."""
+        writer = self._writers.pop(job, None)
+        generation = job.generation
+        if writer and (text := writer.text.flush()):
+            generation.put(Text(text))
+        if job.placement and slots:
+            slots.release(job.placement.slot)
+        stats = self._stats_of(job, writer)
+        self._answers += 1
+        self._prompt_tokens += stats.prompt_tokens
+        self._reused_tokens += stats.reused_tokens
+        self._new_tokens += stats.new_tokens
+        generation.put(Ended(reason, stats))
+        return stats
+
+    def _stats_of(self, job: Job, writer: _Writer | None) -> Stats:
+        now, since = time.monotonic(), job.generation.submitted_at
+        first = writer.first_text_at if writer else None
+        return Stats(
+            prompt_tokens=len(job.generation.request.prompt),
+            reused_tokens=job.placement.reused if job.placement else 0,
+            new_tokens=job.produced,
+            queued_seconds=(writer.admitted_at if writer else now) - since,
+            first_text_seconds=first - since if first else None,
+            total_seconds=now - since,
+        )
+
+    def _announce_queue(self) -> None:
+        self._queue_changed = False
+        for position, job in enumerate(self._scheduler.order()):
+            job.generation.put(Waiting(position, self._eta(position)))
+
+    def _give_up(self, problem: str) -> None:
+        with self._note:
+            if self._state != "closed":
+                self._state = "failed"
+            self._problem, self._backend = problem, None
+            self._end_all()
+            self._note.notify_all()
+
+    def _end_all(self) -> None:
+        for jobs in (self._scheduler.running, self._scheduler.waiting):
+            for job in jobs:
+                self._finish(job, "error", None)
+            jobs.clear()
