@@ -1,0 +1,1 @@
+"""WORDS: a question in, a stream of events out. Knows nothing of Flask."""

@@ -1,0 +1,322 @@
+"""The answerer: takes a question, decides who answers it, and sees to it that an answer is made.
+
+    rules → FAQ → model
+
+What rules and FAQ know is stored with the question in one commit and costs milliseconds. What the model
+must write is stored as a queued message first and then made by a run that belongs to the
+conversation: sockets come and go, the run goes on.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, get_args
+
+from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started
+from webchat.answering.feed import Feeds, Run
+from webchat.answering.match import FaqIndex
+from webchat.answering.rules import reply_to
+from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
+from webchat.storage import conversations, faq, messages
+from webchat.storage.database import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webchat.engine.worker import Engine
+    from webchat.storage.database import Database, Session
+    from webchat.storage.tables import Channel, Conversation, Language, Message
+
+# A run whose process has not renewed its lease for so long is given up. Renewed every third of it, so
+# two renewals may fail.
+LEASE = timedelta(seconds=6)
+
+
+class Busy(Exception):  # noqa: N818 - a state, named as callers say it
+    """The model's queue is full; try again in ``retry_after`` seconds. Nothing was stored."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the model's queue is full")
+        self.retry_after = retry_after
+
+
+class StillAnswering(Exception):  # noqa: N818 - a state, named as callers say it
+    """The model is still writing this conversation's last answer. Nothing was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A conversation that its first question opens."""
+
+    visitor_id: str | None
+    channel: Channel
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stored question with its answer, finished or on its way.
+
+    ``repeated`` says that the same question had been sent before and nothing new was stored.
+    """
+
+    conversation: Conversation
+    question: Message
+    answer: Message
+    repeated: bool
+
+
+class Answerer:
+    """Answers questions and keeps the runs of this process."""
+
+    def __init__(self, database: Database, engine: Engine, settings: ModelSettings) -> None:
+        self.feeds = Feeds()
+        self.owner = uuid.uuid4().hex
+        self._database = database
+        self._engine = engine
+        self._settings = settings
+        self._faq = FaqIndex(database)
+        self._model_run = ModelRun(database, engine, settings, self.owner)
+        self._threads: set[threading.Thread] = set()
+
+    def answer(self, where: Conversation | Opening, text: str, client_id: str) -> Turn:
+        """Store a question, and answer it or start to.
+
+        Args:
+            where: the conversation, or how to open one.
+            text: the question, cleaned and within its limit.
+            client_id: the sender's name for this question; sent twice it is stored once.
+
+        Raises:
+            Busy: only the model could answer and its queue is full.
+            StillAnswering: only the model could answer and it is busy with this conversation.
+        """
+        known = self._known_answer(text)
+        if known is None:
+            self._require_room()
+        try:
+            with self._database.write() as session:
+                turn = self._store(session, where, text, client_id, known)
+        except Conflict:  # the same question arrived twice at the same moment; the other one has stored it
+            with self._database.read() as session:
+                before = self._sent_before(session, where, client_id)
+            if before is None:
+                raise
+            turn = before
+        if turn.repeated:
+            return turn
+        if known is None:
+            self._start(turn.conversation, turn.question, turn.answer)
+        self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
+        return turn
+
+    def retry(self, conversation: Conversation, message_id: int) -> Message | None:
+        """Make an answer anew that was stopped, interrupted or failed; None when there is nothing to retry.
+
+        Raises:
+            Busy, StillAnswering: as for ``answer``.
+        """
+        self._require_room()
+        with self._database.write() as session:
+            answer = messages.get(session, conversation.id, message_id)
+            question = answer and answer.question_id and messages.get(session, conversation.id, answer.question_id)
+            if not answer or not question:
+                return None
+            self._require_quiet(session, conversation.id)
+            if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE):
+                return None
+            session.refresh(answer)
+        self._start(conversation, question, answer)
+        return answer
+
+    def stop(self, conversation: Conversation) -> int:
+        """Stop what the model writes in this conversation; how many answers that were."""
+        runs = self.feeds.runs(conversation.public_id)
+        for run in runs.values():
+            run.stop_wanted.set()
+        return len(runs)
+
+    def follow(self, conversation: Conversation, message_id: int, heartbeat: float = 5.0) -> Iterator[Event]:
+        """The events of one answer from its beginning to its end, an empty ``Delta`` when nothing else happens.
+
+        Args:
+            conversation: where the answer is.
+            message_id: the answer.
+            heartbeat: seconds of silence after which an empty ``Delta`` is sent.
+        """
+        changed = threading.Event()
+        with self.feeds.watch(conversation.public_id, changed) as feed:
+            if run := feed.runs().get(message_id):
+                yield from _live_events(run, changed, heartbeat)
+            else:
+                yield from self._stored_events(conversation.id, message_id)
+
+    def warm_up(self) -> None:
+        """Let the model read its personas before anybody asks, in the background: first answers begin at once."""
+        threading.Thread(target=self._model_run.read_personas, name="warm-up", daemon=True).start()
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Wait for the runs that end when the engine is closed."""
+        for thread in list(self._threads):
+            thread.join(timeout)
+
+    def renew(self, session: Session) -> int:
+        """Prolong the lease of this process's runs; how many there are."""
+        if not self._threads:
+            return 0
+        return messages.renew_leases(session, self.owner, datetime.now(UTC) + LEASE)
+
+    def _known_answer(self, text: str) -> dict[str, Any] | None:
+        """What rules or the FAQ say, as columns of the answer's row."""
+        if reply := reply_to(text, shop=self._settings.shop, model=self._engine.name):
+            return {"source": "rule", "text": reply.text, "reason": f"rule: {reply.rule}"}
+        if match := self._faq.find(text):
+            matched = {
+                "question": match.question,
+                "answer": match.answer,
+                "phrasing": match.phrasing,
+                "how": "exact",
+            }
+            return {
+                "source": "faq",
+                "text": match.answer,
+                "entry": match.entry_id,
+                "matched": matched,
+                "reason": "exact",
+            }
+        return None
+
+    def _require_room(self) -> None:
+        if (full := self._engine.queue_full()) is not None:
+            raise Busy(full)
+
+    def _require_quiet(self, session: Session, conversation_id: int) -> None:
+        if messages.unfinished(session, conversation_id):
+            raise StillAnswering
+
+    def _store(
+        self,
+        session: Session,
+        where: Conversation | Opening,
+        text: str,
+        client_id: str,
+        known: dict[str, Any] | None,
+    ) -> Turn:
+        if before := self._sent_before(session, where, client_id):
+            return before
+        if isinstance(where, Opening):
+            conversation = conversations.open_conversation(
+                session,
+                visitor_id=where.visitor_id,
+                channel=where.channel,
+                language=where.language,
+                title=text,
+                client_id=client_id,
+            )
+        else:
+            conversation = where
+            conversations.touch(session, conversation.id)
+            if known is None:
+                self._require_quiet(session, conversation.id)
+        question = messages.add_question(session, conversation.id, text, client_id)
+        answer = self._add_answer(session, conversation.id, question.id, known)
+        return Turn(conversation, question, answer, repeated=False)
+
+    def _add_answer(
+        self, session: Session, conversation_id: int, question_id: int, known: dict[str, Any] | None
+    ) -> Message:
+        if known is None:
+            return messages.add_answer(
+                session,
+                conversation_id=conversation_id,
+                question_id=question_id,
+                source="model",
+                status="queued",
+                owner=self.owner,
+                lease_until=datetime.now(UTC) + LEASE,
+                model=self._engine.name,
+                reason="no entry",
+            )
+        if entry_id := known.get("entry"):
+            faq.count_hit(session, entry_id)
+        return messages.add_answer(
+            session,
+            conversation_id=conversation_id,
+            question_id=question_id,
+            status="done",
+            finish_reason="stop",
+            **known,
+        )
+
+    def _sent_before(self, session: Session, where: Conversation | Opening, client_id: str) -> Turn | None:
+        conversation: Conversation | None = None
+        if not isinstance(where, Opening):
+            conversation = where
+        elif where.visitor_id:
+            conversation = conversations.opened_with(session, where.visitor_id, client_id)
+        question = conversation and messages.question_with_client_id(session, conversation.id, client_id)
+        answer = question and messages.answer_to(session, question.id)
+        if conversation and question and answer:
+            return Turn(conversation, question, answer, repeated=True)
+        return None
+
+    def _start(self, conversation: Conversation, question: Message, answer: Message) -> None:
+        run = Run(answer.id)
+        asked = ModelQuestion(conversation.id, question.id, question.text)
+        begun = threading.Event()
+
+        def drive() -> None:
+            with self.feeds.watch(conversation.public_id, threading.Event()) as feed:
+                feed.start(run)
+                begun.set()
+                self._model_run.drive(feed, run, asked)
+            self._threads.discard(threading.current_thread())
+
+        thread = threading.Thread(target=drive, name=f"run-{answer.id}", daemon=True)
+        self._threads.add(thread)
+        thread.start()
+        begun.wait()  # who reads the row after us finds the run
+
+    def _stored_events(self, conversation_id: int, message_id: int) -> Iterator[Event]:
+        with self._database.read() as session:
+            answer = messages.get(session, conversation_id, message_id)
+        if answer is None or answer.status in ("queued", "streaming"):
+            yield Failed("interrupted")  # its process is gone
+            return
+        source = answer.source or "model"
+        if answer.text:
+            yield Started(source)
+            yield Delta(answer.text)
+        if answer.status in ("failed", "interrupted"):
+            yield Failed(failure_of(answer))
+        else:
+            yield Finished(source, answer.finish_reason or "stop", answer.stats or {})
+
+
+def failure_of(answer: Message) -> Failure:
+    """Why a stored answer is incomplete."""
+    known: tuple[Failure, ...] = get_args(Failure)
+    return next((failure for failure in known if failure == answer.reason), "interrupted")
+
+
+def _live_events(run: Run, changed: threading.Event, heartbeat: float) -> Iterator[Event]:
+    sent, queued = 0, None
+    while True:
+        outcome, text = run.outcome, run.text  # in this order: the outcome comes after the last text
+        if run.queued and run.queued != queued and not text:
+            queued = run.queued
+            yield queued
+        if len(text) > sent:
+            if not sent:
+                yield Started("model")
+            yield Delta(text[sent:])
+            sent = len(text)
+        if outcome:
+            yield outcome
+            return
+        if not changed.wait(heartbeat):
+            yield Delta("")
+        changed.clear()

@@ -1,0 +1,201 @@
+"""One answer of the model, from its row to its last word, on a thread of its own.
+
+The thread only waits and writes: tokens are computed by the engine's thread and shown by the
+watchers' threads. It stores the text at least every second, so that what a visitor has read is never
+lost with the process, and it stops as soon as the row is no longer its own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from webchat.answering.events import Failed, Failure, Finished, Queued
+from webchat.answering.prompt import PromptBuilder, persona
+from webchat.engine.generation import (
+    Ended,
+    EngineError,
+    EngineUnavailable,
+    PromptTooLong,
+    QueueFull,
+    Request,
+    Text,
+    Waiting,
+)
+from webchat.storage import messages
+from webchat.storage.database import StorageUnavailable
+
+if TYPE_CHECKING:
+    from webchat.answering.feed import Feed, Run
+    from webchat.engine.generation import Generation, Output
+    from webchat.engine.worker import Engine
+    from webchat.storage.database import Database, Session
+    from webchat.storage.tables import Message, Status
+
+log = structlog.get_logger(__name__)
+
+_SAVE_EVERY = 1.0  # seconds between two writes of growing text
+_LOOK_EVERY = 0.25  # seconds until a stop is noticed while nothing arrives
+_LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
+_REMEMBERED_TURNS = 20  # looked at for the prompt; the token budget usually takes fewer
+_FAILURES: dict[type[EngineError], Failure] = {
+    EngineUnavailable: "no_model",
+    QueueFull: "busy",
+    PromptTooLong: "too_long",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelQuestion:
+    """What the run needs to know of the question it answers."""
+
+    conversation_id: int
+    question_id: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSettings:
+    """How the model is asked."""
+
+    shop: str
+    max_new_tokens: int
+    context_tokens: int
+
+
+class ModelRun:
+    """Drives one run. ``owner`` is this process's name in the row's lease."""
+
+    def __init__(self, database: Database, engine: Engine, settings: ModelSettings, owner: str) -> None:
+        self._database = database
+        self._engine = engine
+        self._settings = settings
+        self._owner = owner
+
+    def drive(self, feed: Feed, run: Run, question: ModelQuestion) -> None:
+        """Answer the question; returns when the run has its outcome. Never raises."""
+        try:
+            outcome = self._answer(feed, run, question)
+        except EngineError as error:
+            outcome = Failed(_FAILURES.get(type(error), "engine_error"))
+        except Exception:
+            log.exception("run failed", message_id=run.message_id)
+            outcome = Failed("engine_error")
+        if not self._store(run, outcome):
+            outcome = Failed("not_stored")
+        feed.end(run, outcome)
+
+    def read_personas(self) -> None:
+        """Generate one token behind each persona, so that the cache holds what all prompts begin with."""
+        try:
+            builder = PromptBuilder(self._engine.ready())
+            for greeting in ("你好", "Hello"):
+                prompt = builder.build(self._persona(greeting), (), greeting, self._settings.context_tokens)
+                if prompt:
+                    self._engine.submit(Request(prompt, 1))
+        except EngineError as error:
+            log.info("personas not read ahead", problem=str(error))
+
+    def _persona(self, question: str) -> str:
+        return persona(question, shop=self._settings.shop, model=self._engine.name)
+
+    def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
+        request = self._request(question)
+        if run.stop_wanted.is_set():
+            return Finished("model", "stopped")
+        generation = self._engine.submit(request)
+        saved_at = time.monotonic()
+        while True:
+            outputs = generation.take(_LOOK_EVERY)
+            for output in outputs:
+                _show(feed, run, output)
+                if isinstance(output, Ended):
+                    return _outcome(output)
+            if run.stop_wanted.is_set():
+                self._engine.cancel(generation)
+            if time.monotonic() - saved_at >= _SAVE_EVERY:
+                saved_at = time.monotonic()
+                self._save(run, generation)
+
+    def _request(self, question: ModelQuestion) -> Request:
+        """The prompt, built and tokenised here and not on the engine's thread."""
+        tokenizer = self._engine.ready(_LOADING_PATIENCE)
+        settings = self._settings
+        with self._database.read() as session:
+            past = messages.recent_turns(
+                session, question.conversation_id, before_id=question.question_id, limit=2 * _REMEMBERED_TURNS
+            )
+        budget = settings.context_tokens - settings.max_new_tokens
+        prompt = PromptBuilder(tokenizer).build(self._persona(question.text), _pairs(past), question.text, budget)
+        if prompt is None:
+            raise PromptTooLong("the question alone is longer than the context")
+        return Request(prompt, settings.max_new_tokens, owner=str(question.conversation_id))
+
+    def _save(self, run: Run, generation: Generation) -> None:
+        if not run.text:
+            return
+        try:
+            with self._database.write() as session:
+                ours = messages.save_partial(session, run.message_id, self._owner, run.text)
+        except StorageUnavailable as error:
+            log.warning("partial answer not stored", message_id=run.message_id, problem=str(error))
+            return
+        if not ours:
+            self._engine.cancel(generation)
+
+    def _store(self, run: Run, outcome: Finished | Failed) -> bool:
+        """Write the end of the run; False when the database could not take it."""
+        try:
+            with self._database.write() as session:
+                self._finish(session, run, outcome)
+        except StorageUnavailable as error:
+            log.error("answer not stored", message_id=run.message_id, problem=str(error))  # noqa: TRY400 - a sentence, no trace
+            return False
+        return True
+
+    def _finish(self, session: Session, run: Run, outcome: Finished | Failed) -> None:
+        failure = outcome.failure if isinstance(outcome, Failed) else None
+        messages.finish(
+            session,
+            run.message_id,
+            self._owner,
+            text=run.text,
+            status=_status(outcome),
+            finish_reason="error" if isinstance(outcome, Failed) else outcome.finish_reason,
+            stats=None if isinstance(outcome, Failed) else outcome.stats,
+            reason=failure,
+        )
+
+
+def _status(outcome: Finished | Failed) -> Status:
+    if isinstance(outcome, Failed):
+        return "interrupted" if outcome.failure == "interrupted" else "failed"
+    return "stopped" if outcome.finish_reason == "stopped" else "done"
+
+
+def _show(feed: Feed, run: Run, output: Output) -> None:
+    if isinstance(output, Text):
+        feed.grow(run, output.text)
+    elif isinstance(output, Waiting):
+        feed.grow(run, queued=Queued(output.position, output.eta_seconds))
+
+
+def _outcome(ended: Ended) -> Finished | Failed:
+    if ended.reason == "error":
+        return Failed("interrupted")  # the engine was closed under it
+    stats = {key: value for key, value in dataclasses.asdict(ended.stats).items() if value is not None}
+    return Finished("model", ended.reason, stats)
+
+
+def _pairs(past: list[Message]) -> list[tuple[str, str]]:
+    """Questions with their answers, oldest first; questions that got none are left out."""
+    asked = {message.id: message.text for message in past if message.role == "visitor"}
+    return [
+        (asked[message.question_id], message.text)
+        for message in past
+        if message.role != "visitor" and message.question_id in asked
+    ]
