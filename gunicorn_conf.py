@@ -1,0 +1,60 @@
+"""How gunicorn serves webchat.
+
+One process, because the model and its batch live in it; threads, because every socket holds one.
+"""
+
+import os
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+from webchat.config import ConfigurationError, load_settings
+
+try:
+    _settings = load_settings()
+except ConfigurationError as error:
+    raise SystemExit(str(error)) from None
+
+wsgi_app = "wsgi:app"
+bind = f"{_settings.host}:{_settings.port}"
+worker_class = "gthread"
+workers = 1
+# Every socket holds a thread; the rest are for pages, streams of POST /chat and health checks.
+threads = _settings.max_sockets + 64
+graceful_timeout = 10
+timeout = 60
+keepalive = 15
+# Its socket would lie in the home folder and be shared by every instance there.
+control_socket_disable = True
+preload_app = False  # llama.cpp's threads would not survive the fork
+accesslog = None  # the application logs its requests, with their ids
+
+
+def on_starting(server: Any) -> None:
+    """Refuse several workers: each would load its own model and interrupt nothing but the others' answers."""
+    if server.cfg.workers != 1 or int(os.environ.get("WEB_CONCURRENCY", "1")) != 1:
+        raise SystemExit(
+            "webchat with a model of its own runs exactly one worker: the model, its cache and its queue live in that "
+            "process. Remove --workers and WEB_CONCURRENCY."
+        )
+
+
+def post_worker_init(worker: Any) -> None:
+    """At SIGTERM ask every page to reconnect: an open socket would hold the process for the whole graceful timeout."""
+    graceful = signal.getsignal(signal.SIGTERM)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        threading.Thread(target=worker.wsgi.extensions["sockets"].close_all).start()
+        if callable(graceful):
+            graceful(number, frame)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """End the runs and free the model before the process goes."""
+    from webchat import close_app  # noqa: PLC0415 - not in the arbiter
+
+    if app := getattr(worker, "wsgi", None):
+        close_app(app)

@@ -1,0 +1,77 @@
+"""What every test may use: settings of its own, a tiny real model, the application, a visitor's browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support.tiny_model import write_tiny_model
+
+from webchat import close_app, create_app
+from webchat.config import Settings, load_settings
+from webchat.storage import schema
+from webchat.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from flask import Flask
+    from flask.testing import FlaskClient
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_environment() -> Iterator[None]:
+    """No setting of the shell, and no ``.env`` of the checkout, reaches a test."""
+    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("WEBCHAT_") and name != "WEBCHAT_TEST_MODEL"}
+    env_file, Settings.model_config["env_file"] = Settings.model_config["env_file"], None
+    yield
+    Settings.model_config["env_file"] = env_file
+    os.environ.update(kept)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A GGUF file that decodes in a fraction of a millisecond."""
+    return write_tiny_model(tmp_path_factory.mktemp("weights") / "tiny.gguf")
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty SQLite database with all tables, to be copied: migrating anew for each test costs more than the test."""
+    path = tmp_path_factory.mktemp("database") / "webchat.db"
+    database = Database(f"sqlite:///{path}")
+    schema.upgrade(database, path.parent)
+    database.close()
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path: Path, tiny_model: Path, migrated_file: Path) -> Settings:
+    """Settings with a data directory and a migrated database of their own."""
+    shutil.copy(migrated_file, tmp_path / "webchat.db")
+    return load_settings(data_dir=tmp_path, model=str(tiny_model))
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The application with the tiny model, loaded."""
+    application = create_app(settings)
+    application.extensions["webchat"].engine.ready(30)
+    yield application
+    close_app(application)
+
+
+@pytest.fixture
+def database(app: Flask) -> Database:
+    """The application's database."""
+    found: Database = app.extensions["webchat"].database
+    return found
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A visitor's browser without JavaScript."""
+    return app.test_client()

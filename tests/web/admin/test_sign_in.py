@@ -1,0 +1,152 @@
+"""Signing in and out, and the guard before every page."""
+
+from __future__ import annotations
+
+import pytest
+from admin_cast import HTMX, PASSWORD, Browser, actions, text_of
+
+from webchat.storage import operators
+from webchat.web.admin import passwords
+
+PAGES = ("/admin/", "/admin/faq", "/admin/faq/new", "/admin/faq/1")
+COMMANDS = ("/admin/faq/new", "/admin/faq/1", "/admin/faq/1/status", "/admin/faq/1/delete", "/admin/faq/undo",
+            "/admin/faq/example", "/admin/faq/example/remove", "/admin/sign-out")  # fmt: skip
+
+
+@pytest.fixture
+def account(database, password_hash):
+    with database.write() as session:
+        return operators.add(session, "lin", password_hash)
+
+
+def test_an_operator_signs_in_and_out(browser, account, database):
+    assert "There are no entries yet" in browser.follow(browser.sign_in("lin"))
+    assert actions(database) == [("lin", "operator.sign_in")]
+    with database.read() as session:
+        assert operators.by_id(session, account.id).signed_in_at
+
+    assert browser.follow(browser.post("/admin/sign-out")).startswith("Sign in")
+    assert browser.get("/admin/faq").status_code == 303
+
+
+@pytest.mark.parametrize(("name", "password"), [
+    ("lin", "a wrong password"), ("nobody", PASSWORD), ("", ""), ("lin", PASSWORD * 20), ("lin\0", PASSWORD),
+    ("x" * 100_000, PASSWORD), ("' OR 1=1 --", PASSWORD),
+])  # fmt: skip
+def test_a_wrong_name_or_password_is_refused_in_the_same_words(browser, account, name, password):
+    page = browser.sign_in(name, password)
+    assert page.status_code == 401
+    assert "Name or password is wrong." in text_of(page)
+    assert browser.get("/admin/faq").status_code == 303
+
+
+def test_the_name_is_kept_after_a_slip_and_the_password_is_not(browser, account):
+    page = browser.sign_in('lin"><script>', "a wrong password").text
+    assert 'value="lin&#34;&gt;&lt;script&gt;"' in page
+    assert "a wrong password" not in page
+
+
+def test_one_name_can_be_tried_five_times_a_minute(app, browser, account):
+    for _ in range(5):
+        assert browser.sign_in("lin", "a wrong password").status_code == 401
+    refused = browser.sign_in("lin")
+    assert refused.status_code == 429
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    assert "Too many attempts" in text_of(refused)
+    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "10.0.0.9"}, "data": {"csrf_token": browser.csrf_token(), "name": "lin"}}
+    assert browser.client.post("/admin/sign-in", **elsewhere).status_code == 429
+    assert browser.get("/admin/sign-in").status_code == 200
+
+
+def test_one_address_can_try_ten_times_a_minute(browser):
+    statuses = [browser.sign_in(f"name {number}", "a wrong password").status_code for number in range(11)]
+    assert statuses == [401] * 10 + [429]
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_strangers_are_sent_to_the_sign_in_page_and_back(browser, account, path):
+    sent = browser.get(f"{path}?q=%E9%80%80")
+    assert sent.status_code == 303
+    assert "Sign in" in browser.follow(sent)
+    following = browser.sign_in("lin", next=f"{path}?q=%E9%80%80")
+    assert following.location == f"{path}?q=%E9%80%80"
+
+
+@pytest.mark.parametrize("path", COMMANDS)
+def test_strangers_cannot_change_anything(browser, path):
+    refused = browser.post(path, status="published")
+    assert refused.status_code == 303
+    assert refused.location.startswith("/admin/sign-in")
+
+
+def test_htmx_is_told_to_open_the_sign_in_page(browser):
+    refused = browser.post("/admin/faq/1/status", headers=HTMX, status="published")
+    assert refused.status_code == 401
+    assert refused.headers["HX-Redirect"] == "/admin/sign-in?next=/admin/faq?q%3Drefund"
+    assert refused.text == ""
+
+
+@pytest.mark.parametrize("target", [
+    "https://evil.example/", "//evil.example/", "/\\evil.example", "/admin/\\evil.example", "/admin/\t//evil.example",
+    "/admin/\r\nSet-Cookie: a=b", "javascript:alert(1)", "/", "/c/1", " /admin/faq", "",
+])  # fmt: skip
+def test_next_leads_to_admin_pages_only(browser, account, target):
+    assert browser.sign_in("lin", next=target).location == "/admin/faq"
+
+
+def test_a_new_password_ends_every_session(lin, database, password_hash):
+    with database.write() as session:
+        operators.set_password(session, operators.by_name(session, "lin"), password_hash)
+    assert lin.get("/admin/faq").status_code == 303
+
+
+def test_a_session_ends_after_two_weeks(lin):
+    with lin.client.session_transaction() as cookie:
+        cookie["operator_until"] -= 14 * 24 * 3600
+    assert lin.get("/admin/faq").status_code == 303
+
+
+def test_signing_in_keeps_the_visitor_and_drops_everything_else(browser, account):
+    browser.get("/")
+    with browser.client.session_transaction() as cookie:
+        cookie.update(visitor_id="v", language="en", planted="x")
+        cookie.permanent = True
+        planted = cookie["csrf_token"]
+    browser.sign_in("lin")
+    with browser.client.session_transaction() as cookie:
+        assert {"visitor_id": "v", "language": "en", "_permanent": True}.items() <= dict(cookie).items()
+        assert "planted" not in cookie
+        assert cookie.get("csrf_token") != planted
+
+
+@pytest.mark.parametrize("path", ["/admin/sign-in", "/admin/setup", *COMMANDS])
+def test_a_post_without_csrf_token_is_refused(lin, path):
+    assert lin.client.post(path, data={"name": "lin", "password": PASSWORD}).status_code == 400
+
+
+def test_a_foreign_page_cannot_post_with_the_operators_cookie(lin):
+    refused = lin.post("/admin/faq/example", headers={"Origin": "https://evil.example"})
+    assert refused.status_code == 403
+
+
+def test_who_is_signed_in_need_not_sign_in_again(lin):
+    assert lin.get("/admin/sign-in?next=/admin/faq/new").location == "/admin/faq/new"
+
+
+def test_without_operators_the_page_points_to_the_set_up_link(browser, database):
+    assert "Open the set-up link" in text_of(browser.get("/admin/sign-in"))
+
+
+def test_passwords_are_hashed_with_argon2_and_compared_by_what_was_meant():
+    stored = passwords.hash_password("Ｐassword é 12")
+    assert stored.startswith("$argon2id$")
+    assert passwords.verify_password("Password e\u0301 12", stored)
+    assert not passwords.verify_password("Password e 12", stored)
+    assert not passwords.verify_password("compared with when a name is unknown", None)
+    assert not passwords.verify_password("Password e 12", "damaged")
+
+
+@pytest.mark.parametrize("password", ["", "123456789", "x" * 201])
+def test_passwords_have_a_length(password):
+    with pytest.raises(ValueError, match="10 to 200 characters"):
+        passwords.hash_password(password)

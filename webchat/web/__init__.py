@@ -1,0 +1,1 @@
+"""PAGES: HTTP, sockets and templates. The only room that knows Flask."""

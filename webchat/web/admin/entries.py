@@ -1,0 +1,186 @@
+"""What operators do to FAQ entries. Every change leaves an audit record, in the transaction that makes it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from webchat.answering import example_faq
+from webchat.answering.normalise import normalise
+from webchat.storage import audit, faq
+from webchat.storage.tables import Entry
+from webchat.web.admin import undo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webchat.storage.database import Session
+    from webchat.storage.tables import EntryStatus, Operator
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What an entry shall say."""
+
+    phrasings: tuple[str, ...]
+    answer: str
+    group_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A phrasing that another published entry answers already."""
+
+    phrasing: str
+    entry_id: int
+    question: str
+
+
+class AnsweredElsewhere(Exception):  # noqa: N818 - a state, named as callers say it
+    """Other published entries answer some of the phrasings, and only one entry can."""
+
+    def __init__(self, clashes: list[Clash]) -> None:
+        super().__init__("other published entries answer some of the phrasings")
+        self.clashes = clashes
+
+
+class Outdated(Exception):  # noqa: N818 - a state, named as callers say it
+    """The entry was changed or deleted after the operator began to edit it."""
+
+
+def stamp(entry: Entry) -> str:
+    """The version of an entry, as a form carries it."""
+    return entry.updated_at.isoformat()
+
+
+def add(session: Session, operator: Operator, draft: Draft, status: EntryStatus) -> Entry:
+    """Add an entry.
+
+    Raises:
+        AnsweredElsewhere: it would answer what another entry answers.
+    """
+    entry = faq.create(session, **asdict(draft), status=status)
+    _refuse_clashes(session, entry)
+    audit.record(session, operator.name, "faq.add", _subject(entry), question=entry.question, status=status)
+    return entry
+
+
+def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, seen: str, publish: bool) -> Entry:
+    """Replace what an entry says, if it still is as the operator has ``seen`` it; ``publish`` it too if wanted.
+
+    Raises:
+        Outdated: it is not, or it is gone.
+        AnsweredElsewhere: it would answer what another entry answers.
+    """
+    entry = _locked(session, entry_id)
+    if entry is None or stamp(entry) != seen:
+        raise Outdated
+    before = _content(entry)
+    faq.update(session, entry, **asdict(draft), valid_from=entry.valid_from, valid_until=entry.valid_until)
+    if publish:
+        faq.set_status(session, entry, "published")
+    _refuse_clashes(session, entry)
+    audit.record(session, operator.name, "faq.edit", _subject(entry), before=before, status=entry.status)
+    return entry
+
+
+def set_status(session: Session, operator: Operator, entry_id: int, status: EntryStatus) -> Entry | None:
+    """Publish or disable an entry; None when there is no such entry.
+
+    Raises:
+        AnsweredElsewhere: it would answer what another entry answers.
+    """
+    entry = _locked(session, entry_id)
+    if entry is None or entry.status == status:
+        return entry
+    faq.set_status(session, entry, status)
+    _refuse_clashes(session, entry)
+    audit.record(session, operator.name, f"faq.{status}", _subject(entry), question=entry.question)
+    return entry
+
+
+def delete(session: Session, operator: Operator, entry_id: int) -> Entry | None:
+    """Delete an entry so that this operator can undo it; None when there is no such entry."""
+    entry = _locked(session, entry_id)
+    if entry is None:
+        return None
+    undo.keep(session, operator, [entry])
+    audit.record(session, operator.name, "faq.delete", _subject(entry), before=_content(entry))
+    faq.remove(session, entry)
+    return entry
+
+
+def restore(session: Session, operator: Operator) -> list[Entry]:
+    """Undo this operator's last deletion; the entries that are back, none when there is nothing to undo.
+
+    What another entry has come to answer since then comes back as a draft.
+    """
+    restored = undo.restore(session, operator)
+    taken = _answered(session, apart_from=restored).keys()
+    for entry in restored:
+        if entry.status == "published" and not taken.isdisjoint(_spellings(entry)):
+            entry.status = "draft"
+    if restored:
+        audit.record(session, operator.name, "faq.restore", _subject(*restored))
+    return restored
+
+
+def load_example(session: Session, operator: Operator) -> int:
+    """Add the example FAQ; how many entries that were."""
+    added = example_faq.add_example(session)
+    if added:
+        audit.record(session, operator.name, "faq.load", example_faq.BATCH, entries=added)
+    return added
+
+
+def remove_example(session: Session, operator: Operator) -> int:
+    """Delete the example FAQ so that this operator can undo it; how many entries that were."""
+    _everything, total = faq.search(session, "", limit=0)
+    rows, _total = faq.search(session, "", limit=total)
+    undo.keep(session, operator, [entry for entry in rows if entry.batch == example_faq.BATCH])
+    removed = faq.remove_batch(session, example_faq.BATCH)
+    audit.record(session, operator.name, "faq.remove", example_faq.BATCH, entries=removed)
+    return removed
+
+
+def _locked(session: Session, entry_id: int) -> Entry | None:
+    """Load an entry that no other transaction can change until this one ends."""
+    return session.get(Entry, entry_id, with_for_update=True)
+
+
+def _refuse_clashes(session: Session, changed: Entry) -> None:
+    """Comes after the change: that holds the lock on all entries, so none can be published in between."""
+    if changed.status != "published":
+        return
+    answered = _answered(session, apart_from=[changed])
+    clashes = [
+        Clash(phrasing.text, other.id, other.question)
+        for phrasing in changed.phrasings
+        if (other := answered.get(normalise(phrasing.text)))
+    ]
+    if clashes:
+        raise AnsweredElsewhere(clashes)
+
+
+def _answered(session: Session, apart_from: Iterable[Entry]) -> dict[str, Entry]:
+    """The questions of published entries, in their normalised spelling, and by which entry they are answered."""
+    left_out = {entry.id for entry in apart_from}
+    entries = [entry for entry in faq.published(session) if entry.id not in left_out]
+    return {spelling: entry for entry in entries for spelling in _spellings(entry)}
+
+
+def _spellings(entry: Entry) -> list[str]:
+    return [normalise(phrasing.text) for phrasing in entry.phrasings]
+
+
+def _content(entry: Entry) -> dict[str, Any]:
+    return {
+        "phrasings": [phrasing.text for phrasing in entry.phrasings],
+        "answer": entry.answer,
+        "group": entry.group_name,
+        "status": entry.status,
+    }
+
+
+def _subject(*entries: Entry) -> str:
+    return f"entry {', '.join(str(entry.id) for entry in entries)}"

@@ -1,0 +1,239 @@
+"""The FAQ pages: find, add, edit, publish, disable and delete entries. Every form works without JavaScript."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from flask_babel import ngettext
+
+from webchat.answering import example_faq
+from webchat.storage import faq
+from webchat.storage.tables import EntryStatus
+from webchat.web.admin import entries
+from webchat.web.admin.auth import admin_address, current_operator
+from webchat.web.admin.forms import MAX_ANSWER_CHARS, EntryForm, has_controls
+from webchat.web.i18n import local_time
+from webchat.web.markdown import render_markdown
+from webchat.web.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from flask.typing import ResponseReturnValue
+    from werkzeug.wrappers import Response as BaseResponse
+
+bp = Blueprint("faq", __name__)
+
+_PER_PAGE = 25
+_MAX_SEARCH_CHARS = 200
+_MAX_PAGE = 1_000_000  # keeps the offset within what a database can count
+
+
+@bp.context_processor
+def _shown() -> dict[str, Any]:
+    statuses = {"published": _("Published"), "draft": _("Draft"), "disabled": _("Disabled")}
+    return {"local_time": local_time, "render_markdown": render_markdown, "statuses": statuses}
+
+
+@bp.get("/")
+def home() -> BaseResponse:
+    """Where operators begin."""
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.get("/faq")
+def entries_page() -> str:
+    """The entries, all or those that were searched for; HTMX gets the list alone."""
+    template = "admin/_searched.html" if _wants_fragment() else "admin/entries.html"
+    return render_template(template, **_results())
+
+
+@bp.route("/faq/new", methods=["GET", "POST"])
+def new() -> ResponseReturnValue:
+    """Add an entry, as a draft unless it is to be published."""
+    form = EntryForm()
+    if not form.is_submitted():
+        return _form_page(form)
+    if refusal := _not_yet(form):
+        return refusal
+    status: EntryStatus = "published" if "publish" in request.form else "draft"
+    try:
+        with services().database.write() as rows:
+            entry = entries.add(rows, current_operator(), form.draft(), status)
+    except entries.AnsweredElsewhere as refused:
+        return _form_page(form, clashes=refused.clashes), HTTPStatus.CONFLICT
+    flash(_saved(entry.status), "done")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.route("/faq/<int:entry_id>", methods=["GET", "POST"])
+def edit(entry_id: int) -> ResponseReturnValue:
+    """Change an entry, unless someone else did since the form was opened."""
+    form = EntryForm()
+    if not form.is_submitted():
+        return _opened(form, entry_id)
+    if refusal := _not_yet(form, entry_id):
+        return refusal
+    draft, seen, publish = form.draft(), form.seen.data or "", "publish" in request.form
+    try:
+        with services().database.write() as rows:
+            entry = entries.edit(rows, current_operator(), entry_id, draft, seen=seen, publish=publish)
+    except entries.AnsweredElsewhere as refused:
+        return _form_page(form, entry_id, clashes=refused.clashes), HTTPStatus.CONFLICT
+    except entries.Outdated:
+        return _form_page(form, entry_id, outdated=True), HTTPStatus.CONFLICT
+    flash(_saved(entry.status), "done")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.post("/faq/<int:entry_id>/status")
+def set_status(entry_id: int) -> ResponseReturnValue:
+    """Publish or disable an entry; HTMX gets its row."""
+    status = request.form.get("status")
+    if status not in ("published", "disabled"):
+        abort(HTTPStatus.BAD_REQUEST)
+    try:
+        with services().database.write() as rows:
+            entry = entries.set_status(rows, current_operator(), entry_id, cast("EntryStatus", status))
+    except entries.AnsweredElsewhere as refused:
+        return _not_published(entry_id, refused.clashes), HTTPStatus.CONFLICT
+    if entry is None:
+        abort(HTTPStatus.NOT_FOUND)
+    if _wants_fragment():
+        back = admin_address(request.form.get("back"))
+        return render_template("admin/_changed_entry.html", entry=entry, back=back, sentence=_saved(entry.status))
+    flash(_saved(entry.status), "done")
+    return redirect(admin_address(request.form.get("back")), code=303)
+
+
+@bp.post("/faq/<int:entry_id>/delete")
+def delete(entry_id: int) -> BaseResponse:
+    """Delete an entry and offer to undo it."""
+    with services().database.write() as rows:
+        entry = entries.delete(rows, current_operator(), entry_id)
+    if entry is None:
+        flash(_("This entry had been deleted before."), "done")
+    else:
+        flash(_("“%(question)s” was deleted.", question=entry.question), "undo")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.post("/faq/undo")
+def undo() -> BaseResponse:
+    """Bring back what this operator deleted last."""
+    with services().database.write() as rows:
+        restored = entries.restore(rows, current_operator())
+    drafts = sum(entry.status == "draft" for entry in restored)
+    sentence = ngettext("%(num)d entry is back.", "%(num)d entries are back.", len(restored))
+    if drafts:
+        sentence += " " + ngettext("%(num)d of them is a draft.", "%(num)d of them are drafts.", drafts)
+    flash(sentence if restored else _("There is nothing to undo any more."), "done")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.post("/faq/example")
+def load_example() -> BaseResponse:
+    """Add the example FAQ."""
+    with services().database.write() as rows:
+        added = entries.load_example(rows, current_operator())
+    flash(ngettext("%(num)d example entry was added.", "%(num)d example entries were added.", added), "done")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+@bp.post("/faq/example/remove")
+def remove_example() -> BaseResponse:
+    """Delete the example FAQ and offer to undo it."""
+    with services().database.write() as rows:
+        removed = entries.remove_example(rows, current_operator())
+    sentence = ngettext("%(num)d example entry was removed.", "%(num)d example entries were removed.", removed)
+    flash(sentence, "undo" if removed else "done")
+    return redirect(url_for(".entries_page"), code=303)
+
+
+def _results() -> dict[str, Any]:
+    """Everything the list shows."""
+    text, status, page = _search_wanted()
+    with services().database.read() as rows:
+        found, total = faq.search(rows, text, status, _PER_PAGE, (page - 1) * _PER_PAGE)
+        pages = max(1, math.ceil(total / _PER_PAGE))
+        if page > pages:  # entries were deleted, or someone typed the address
+            page = pages
+            found, total = faq.search(rows, text, status, _PER_PAGE, (page - 1) * _PER_PAGE)
+        filtered = bool(text or status)
+        return {
+            "entries": found,
+            "total": total,
+            "any_entries": bool(total or (filtered and faq.search(rows, "", limit=0)[1])),
+            "example_size": faq.batch_size(rows, example_faq.BATCH),
+            "search": {"q": text or None, "status": status},
+            "page": page,
+            "pages": pages,
+            "back": url_for(".entries_page", q=text or None, status=status, page=page if page > 1 else None),
+        }
+
+
+def _search_wanted() -> tuple[str, EntryStatus | None, int]:
+    text = "".join(char for char in request.args.get("q", "") if not has_controls(char))
+    status = request.args.get("status")
+    page = request.args.get("page", 1, type=int)
+    known = cast("EntryStatus", status) if status in get_args(EntryStatus) else None
+    return text.strip()[:_MAX_SEARCH_CHARS], known, min(max(page, 1), _MAX_PAGE)
+
+
+def _opened(form: EntryForm, entry_id: int) -> str:
+    with services().database.read() as rows:
+        entry = faq.get(rows, entry_id)
+    if entry is None:
+        abort(HTTPStatus.NOT_FOUND)
+    form.show(entry)
+    return render_template("admin/entry.html", form=form, entry=entry)
+
+
+def _not_yet(form: EntryForm, entry_id: int | None = None) -> ResponseReturnValue | None:
+    """The response to a form that asks for a preview or cannot be saved; None when it can."""
+    if "preview" in request.form:
+        preview = render_markdown(form.draft().answer[:MAX_ANSWER_CHARS])
+        if _wants_fragment():
+            return render_template("admin/_preview.html", preview=preview)
+        return _form_page(form, entry_id, preview=preview)
+    return None if form.validate() else (_form_page(form, entry_id), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+
+def _form_page(form: EntryForm, entry_id: int | None = None, *, outdated: bool = False, **state: Any) -> str:
+    """The form as it was sent. An entry that was deleted meanwhile can be saved as a new one."""
+    entry = None
+    if entry_id is not None:
+        with services().database.read() as rows:
+            entry = faq.get(rows, entry_id)
+        if entry is not None and outdated:
+            form.seen.data = entries.stamp(entry)  # the page shows the other version, so saving again is meant
+    gone = entry_id is not None and entry is None
+    return render_template("admin/entry.html", form=form, entry=entry, outdated=outdated, gone=gone, **state)
+
+
+def _not_published(entry_id: int, clashes: Sequence[entries.Clash]) -> str:
+    if _wants_fragment():
+        return render_template("admin/_not_published.html", clashes=clashes)
+    with services().database.read() as rows:
+        entry = faq.get(rows, entry_id)
+    form = EntryForm(formdata=None)
+    if entry is not None:
+        form.show(entry)
+    return render_template("admin/entry.html", form=form, entry=entry, clashes=clashes)
+
+
+def _saved(status: str) -> str:
+    sentences = {
+        "published": _("Saved. Visitors get this answer from now on."),
+        "draft": _("Saved as a draft. Visitors do not see it yet."),
+        "disabled": _("Saved. Visitors do not get this answer."),
+    }
+    return sentences[status]
+
+
+def _wants_fragment() -> bool:
+    return "HX-Request" in request.headers

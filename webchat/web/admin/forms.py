@@ -1,0 +1,150 @@
+"""The operators' forms: what they hold, and a helpful sentence for each thing that cannot be saved."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING, Any
+
+from flask_babel import gettext as _
+from flask_wtf import FlaskForm
+from wtforms import HiddenField, PasswordField, StringField, TextAreaField
+from wtforms.validators import ValidationError
+
+from webchat.answering.normalise import normalise
+from webchat.web.admin.entries import Draft, stamp
+from webchat.web.admin.passwords import MAX_CHARS, MIN_CHARS, long_enough
+
+if TYPE_CHECKING:
+    from webchat.storage.tables import Entry
+
+MAX_NAME_CHARS = 40
+MAX_GROUP_CHARS = 40
+MAX_PHRASINGS = 50
+MAX_PHRASING_CHARS = 200
+MAX_ANSWER_CHARS = 10_000
+
+
+def has_controls(text: str, allowed: str = "") -> bool:
+    """Whether a text holds control characters: nobody types them, and a NUL cannot be stored."""
+    return any(unicodedata.category(char) == "Cc" and char not in allowed for char in text)
+
+
+def _one_spelling(text: str | None) -> str | None:
+    return unicodedata.normalize("NFKC", text).strip() if text else text
+
+
+def _one_line_end(text: str | None) -> str | None:
+    return text.replace("\r\n", "\n").replace("\r", "\n") if text else text
+
+
+class SignInForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
+    """A name and a password; a wrong one is said about both."""
+
+    name = StringField(filters=[_one_spelling])
+    password = PasswordField()
+    next = HiddenField()
+
+
+class SetUpForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
+    """The first operator chooses a name, and a password twice."""
+
+    token = HiddenField()
+    name = StringField(filters=[_one_spelling])
+    password = PasswordField()
+    repeated = PasswordField()
+
+    def validate_name(self, field: Any) -> None:
+        """Refuse a name that cannot be shown."""
+        if not field.data:
+            raise ValidationError(_("Choose a name to sign in with."))
+        if len(field.data) > MAX_NAME_CHARS or has_controls(field.data):
+            raise ValidationError(_("Use at most %(most)d ordinary characters.", most=MAX_NAME_CHARS))
+
+    def validate_password(self, field: Any) -> None:
+        """Refuse a password that is too short, or too long to hash."""
+        if not long_enough(field.data or ""):
+            raise ValidationError(_("Use %(least)d to %(most)d characters.", least=MIN_CHARS, most=MAX_CHARS))
+
+    def validate_repeated(self, field: Any) -> None:
+        """Catch a slip of the finger."""
+        if field.data != self.password.data:
+            raise ValidationError(_("The two passwords differ. Type the same one twice."))
+
+
+class EntryForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
+    """An entry: phrasings one per line, group, answer. ``seen`` is the stamp of the version it was made from."""
+
+    phrasings = TextAreaField(filters=[_one_line_end])
+    group = StringField(filters=[_one_spelling])
+    answer = TextAreaField(filters=[_one_line_end])
+    seen = HiddenField()
+
+    def draft(self) -> Draft:
+        """What the form says, cleaned."""
+        answer = (self.answer.data or "").strip("\n").rstrip()  # spaces before the first line mean code
+        return Draft(tuple(self._lines()), answer, self.group.data or "")
+
+    def show(self, entry: Entry) -> None:
+        """Fill in an entry as it is stored."""
+        self.phrasings.data = "\n".join(phrasing.text for phrasing in entry.phrasings)
+        self.group.data = entry.group_name
+        self.answer.data = entry.answer
+        self.seen.data = stamp(entry)
+
+    def validate_phrasings(self, _field: Any) -> None:
+        """Each phrasing must be something a visitor can type and the matcher can compare."""
+        lines = self._lines()
+        if not lines:
+            raise ValidationError(_("Write at least one question, as a visitor would type it."))
+        if len(lines) > MAX_PHRASINGS:
+            raise ValidationError(
+                _(
+                    "These are %(count)d questions; at most %(most)d fit.",
+                    count=len(lines),
+                    most=MAX_PHRASINGS,
+                )
+            )
+        for number, line in enumerate(lines, start=1):
+            if problem := _problem_with(line):
+                raise ValidationError(_("Question %(number)d: %(problem)s", number=number, problem=problem))
+
+    def validate_group(self, field: Any) -> None:
+        """A group is a short label."""
+        if len(field.data or "") > MAX_GROUP_CHARS:
+            raise ValidationError(_("Use at most %(most)d characters.", most=MAX_GROUP_CHARS))
+        if has_controls(field.data or ""):
+            raise ValidationError(_("Control characters cannot be saved. Type the text instead of pasting it."))
+
+    def validate_answer(self, _field: Any) -> None:
+        """An answer must say something."""
+        answer = self.draft().answer
+        if not answer.strip():
+            raise ValidationError(_("Write the answer."))
+        if len(answer) > MAX_ANSWER_CHARS:
+            raise ValidationError(
+                _(
+                    "The answer has %(count)d characters; at most %(most)d fit.",
+                    count=len(answer),
+                    most=MAX_ANSWER_CHARS,
+                )
+            )
+        if has_controls(answer, allowed="\n\t"):
+            raise ValidationError(_("Control characters cannot be saved. Type the text instead of pasting it."))
+
+    def _lines(self) -> list[str]:
+        lines = (line.strip() for line in (self.phrasings.data or "").split("\n"))
+        return [line for line in dict.fromkeys(lines) if line]
+
+
+def _problem_with(phrasing: str) -> str | None:
+    if has_controls(phrasing):
+        return _("Control characters cannot be saved. Type the text instead of pasting it.")
+    if len(phrasing) > MAX_PHRASING_CHARS:
+        return _(
+            "%(count)d characters are too many; at most %(most)d fit.",
+            count=len(phrasing),
+            most=MAX_PHRASING_CHARS,
+        )
+    if not normalise(phrasing):
+        return _("It needs at least one letter, digit or Chinese character.")
+    return None

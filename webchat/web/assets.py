@@ -1,0 +1,38 @@
+"""Static files by content: an address changes when the file does, so browsers may keep it for a year."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flask import current_app, request, url_for
+
+if TYPE_CHECKING:
+    from flask import Flask, Response
+
+_YEAR = 365 * 24 * 3600
+
+
+def register_assets(app: Flask) -> None:
+    """Give templates ``asset(path)`` and let browsers cache what it names."""
+    app.jinja_env.globals["asset"] = asset
+    app.after_request(_cache)
+
+
+def asset(path: str) -> str:
+    """The address of a static file, with its content's hash."""
+    file = Path(current_app.static_folder or "") / path
+    return url_for("static", filename=path, v=_digest(file, file.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=256)
+def _digest(file: Path, _changed: int) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+
+
+def _cache(response: Response) -> Response:
+    if request.endpoint == "static" and "v" in request.args and response.status_code in (200, 304):
+        response.headers["Cache-Control"] = f"public, max-age={_YEAR}, immutable"
+    return response

@@ -1,0 +1,180 @@
+"""The visitor's page: conversations, questions, Stop and Retry. Every form works without JavaScript."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from flask import Blueprint, Response, redirect, render_template, request, session, url_for
+from flask_babel import gettext as _
+
+from webchat.answering.pipeline import Opening
+from webchat.storage import conversations, faq, messages
+from webchat.web.fragments import append_frame, message_frame, notice, view_of
+from webchat.web.i18n import LOCALES, day_name, language
+from webchat.web.limits import question_limits
+from webchat.web.problems import Problem
+from webchat.web.questions import form_question
+from webchat.web.services import services
+from webchat.web.visitors import known_visitor, own_conversation, visitor
+
+if TYPE_CHECKING:
+    from werkzeug.wrappers import Response as BaseResponse
+
+    from webchat.answering.pipeline import Turn
+    from webchat.storage.tables import Conversation, Language
+
+bp = Blueprint("chat", __name__)
+
+_SUGGESTIONS = 4
+
+
+@bp.get("/")
+def home() -> str:
+    """An empty chat."""
+    return _page(None)
+
+
+@bp.get("/c/<public_id>")
+def conversation(public_id: str) -> str:
+    """A conversation as it stands."""
+    return _page(own_conversation(public_id))
+
+
+@bp.post("/c/<public_id>/messages")
+@question_limits
+def post_message(public_id: str) -> BaseResponse:
+    """Ask; ``new`` opens a conversation. HTMX gets fragments, a plain form is sent to the page."""
+    where = None if public_id == "new" else own_conversation(public_id)
+    try:
+        text, client_id = form_question()
+        turn = services().answerer.answer(where or _opening(), text, client_id)
+    except Problem as problem:
+        return _refused(where, problem)
+    if not request.headers.get("HX-Request"):
+        return redirect(url_for(".conversation", public_id=turn.conversation.public_id), code=303)
+    return _opened(turn.conversation) if where is None else _appended(turn)
+
+
+@bp.post("/c/<public_id>/stop")
+def stop(public_id: str) -> BaseResponse:
+    """Stop what is being written; the socket, or the reloaded page, shows the outcome."""
+    own = own_conversation(public_id)
+    services().answerer.stop(own)
+    return _done(own)
+
+
+@bp.post("/c/<public_id>/messages/<int:message_id>/retry")
+@question_limits
+def retry(public_id: str, message_id: int) -> BaseResponse:
+    """Make an answer anew."""
+    own = own_conversation(public_id)
+    answer = services().answerer.retry(own, message_id)
+    if answer is None:
+        raise Problem(409, _("This answer cannot be tried again."))
+    if request.headers.get("HX-Request"):
+        return Response(message_frame(own, view_of(answer)) + notice(""))
+    return _done(own)
+
+
+@bp.post("/language")
+def set_language() -> BaseResponse:
+    """Switch the language of the pages."""
+    if (chosen := request.form.get("language")) in LOCALES:
+        session["language"] = chosen
+    target = request.form.get("next", "")
+    return redirect(target if _is_local(target) else url_for(".home"), code=303)
+
+
+def _page(conversation: Conversation | None, **state: Any) -> str:
+    return render_template("chat/page.html", **_chat_state(conversation), **state)
+
+
+def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
+    """Everything the chat templates show."""
+    parts = services()
+    engine = parts.engine.stats()
+    with parts.database.read() as rows:
+        thread = messages.thread(rows, conversation.id) if conversation else []
+        top = [] if thread else faq.top(rows, _SUGGESTIONS)
+    runs = parts.answerer.feeds.runs(conversation.public_id) if conversation else {}
+    return {
+        "conversation": conversation,
+        "messages": [view_of(message, runs.get(message.id)) for message in thread],
+        "history": _history(conversation),
+        "client_id": secrets.token_urlsafe(12),
+        "suggestions": [entry.question for entry in top],
+        "model_name": None if engine.state == "failed" else parts.engine.name,
+        "banner": _("AI answers are not available at the moment. Common questions are still answered.")
+        if engine.state == "failed"
+        else None,
+        "max_chars": parts.settings.max_message_chars,
+        "notice": None,
+        "draft": "",
+    }
+
+
+def _history(current: Conversation | None) -> list[dict[str, Any]]:
+    known = known_visitor()
+    if known is None:
+        return []
+    with services().database.read() as rows:
+        own = conversations.recent_of_visitor(rows, known)
+    now = datetime.now(UTC)
+    return [
+        {
+            "public_id": item.public_id,
+            "title": item.title,
+            "when": day_name(item.active_at, now),
+            "current": current is not None and item.id == current.id,
+        }
+        for item in own
+    ]
+
+
+def _opening() -> Opening:
+    return Opening(visitor(), "page", cast("Language", language()))
+
+
+def _opened(conversation: Conversation) -> Response:
+    """The whole chat of a conversation that was just opened, in place of the empty one."""
+    state = _chat_state(conversation)
+    chat = render_template("chat/_chat.html", **state)
+    history = render_template("chat/_history.html", **state)
+    response = Response(
+        f'<hx-partial hx-target="#chat" hx-swap="outerHTML">{chat}</hx-partial>'
+        f'<hx-partial hx-target="#history" hx-swap="outerHTML">{history}</hx-partial>'
+    )
+    response.headers["HX-Push-Url"] = url_for(".conversation", public_id=conversation.public_id)
+    return response
+
+
+def _appended(turn: Turn) -> Response:
+    """The turn behind the message before it; ignored by a page whose socket was faster."""
+    with services().database.read() as rows:
+        before = messages.thread(rows, turn.conversation.id, limit=1, before_id=turn.question.id)
+    after = before[0].id if before else 0
+    views = [view_of(turn.question), view_of(turn.answer)]
+    return Response(append_frame(turn.conversation, after, views) + notice(""))
+
+
+def _refused(where: Conversation | None, problem: Problem) -> BaseResponse:
+    """A question that was not taken: without JavaScript the page comes back with what was typed."""
+    if request.headers.get("HX-Request"):
+        raise problem
+    state = _chat_state(where) | {"notice": problem.detail, "draft": request.form.get("text", "")}
+    response = Response(render_template("chat/page.html", **state), status=problem.status)
+    if problem.retry_after:
+        response.headers["Retry-After"] = str(problem.retry_after)
+    return response
+
+
+def _done(conversation: Conversation) -> BaseResponse:
+    if request.headers.get("HX-Request"):
+        return Response(status=204)
+    return redirect(url_for(".conversation", public_id=conversation.public_id), code=303)
+
+
+def _is_local(target: str) -> bool:
+    return target.startswith("/") and not target.startswith(("//", "/\\"))

@@ -1,0 +1,134 @@
+"""The one error table: what was raised → a status and a sentence, as page, fragment or problem JSON.
+
+Never a traceback, never the text of an exception that was not written for people.
+"""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import structlog
+from flask import Response, g, jsonify, render_template, request
+from flask_babel import gettext as _
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from webchat.answering.pipeline import Busy, StillAnswering
+from webchat.storage.database import Conflict, StorageUnavailable
+from webchat.web.fragments import notice
+from webchat.web.limits import seconds_to_wait
+from webchat.web.problems import Problem
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+log = structlog.get_logger(__name__)
+
+# Paths where programs call: they get problem JSON (RFC 9457) whatever they say they accept.
+_API_PREFIXES = ("/api/", "/v1/", "/chat", "/healthz", "/readyz", "/metrics")
+
+
+def register_errors(app: Flask) -> None:
+    """Route every exception through the table."""
+    app.register_error_handler(Exception, _respond)
+
+
+def _respond(error: Exception) -> Response:
+    problem = _as_problem(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request failed", status=problem.status, problem=type(error).__name__, exc_info=_trace(error))
+    response = _body(problem)
+    response.status_code = problem.status
+    response.headers["Cache-Control"] = "no-store"
+    if problem.retry_after is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+    return response
+
+
+def _as_problem(error: Exception) -> Problem:
+    match error:
+        case Problem():
+            problem = error
+        case Busy():
+            sentence = _("Many people are asking right now. Please try again in a moment.")
+            problem = Problem(503, sentence, retry_after=error.retry_after)
+        case StillAnswering():
+            sentence = _("The last answer is still being written. Wait for it or stop it, then send again.")
+            problem = Problem(409, sentence)
+        case StorageUnavailable():
+            sentence = _("We cannot save anything right now, so nothing was sent. Please try again later.")
+            problem = Problem(503, sentence, retry_after=10)
+        case Conflict():
+            problem = Problem(409, _("Someone changed this at the same moment. Reload the page and try again."))
+        case CSRFError():
+            problem = Problem(400, _("This page is too old to send from. Reload it and send again."))
+        case HTTPException(code=429):
+            problem = Problem(429, _sentence(429), retry_after=seconds_to_wait())
+        case HTTPException(code=int(code)):
+            problem = Problem(code, _sentence(code))
+        case _:
+            problem = Problem(500, _("Something went wrong on our side. It has been written down; please try again."))
+    return problem
+
+
+def _sentence(status: int) -> str:
+    sentences = {
+        400: _("The request cannot be read."),
+        401: _("Please sign in first."),
+        403: _("This is not allowed from here."),
+        404: _("There is nothing at this address."),
+        405: _("This address does not take such a request."),
+        413: _("The message is too long."),
+        415: _("Send JSON with the header Content-Type: application/json."),
+        429: _("That was a lot of questions in a short time. Please wait a little."),
+    }
+    return sentences.get(status, HTTPStatus(status).phrase if status in list(HTTPStatus) else _("The request failed."))
+
+
+def _body(problem: Problem) -> Response:
+    if request.path.startswith(_API_PREFIXES):
+        return _problem_json(problem)
+    if request.headers.get("HX-Request"):
+        return Response(notice(problem.detail), mimetype="text/html")
+    if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
+        return _problem_json(problem)
+    return Response(
+        render_template(
+            "error.html",
+            status=problem.status,
+            title=_title(problem),
+            detail=problem.detail,
+            request_id=g.get("request_id"),
+        ),
+        mimetype="text/html",
+    )
+
+
+def _title(problem: Problem) -> str:
+    titles = {
+        404: _("Not found"),
+        403: _("Not allowed"),
+        429: _("Too many requests"),
+        413: _("Too long"),
+        503: _("Try again later"),
+    }
+    return titles.get(problem.status, _("That did not work"))
+
+
+def _problem_json(problem: Problem) -> Response:
+    response = jsonify(
+        type="about:blank",
+        title=HTTPStatus(problem.status).phrase,
+        status=problem.status,
+        detail=problem.detail,
+        request_id=g.get("request_id"),
+    )
+    response.mimetype = "application/problem+json"
+    return response
+
+
+def _trace(error: Exception) -> bool:
+    """Whether the log needs the stack: not for states that have a name."""
+    return not isinstance(error, Problem | Busy | StorageUnavailable)

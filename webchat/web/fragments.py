@@ -1,0 +1,142 @@
+"""From rows and runs to HTML: what a message looks like, and the frames that update a page.
+
+The page includes the very templates that the frames carry, so first paint and update cannot drift.
+A frame is one ``<hx-partial>`` with its own target; one whose target is not on the page changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import render_template
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from markupsafe import Markup, escape
+
+from webchat.answering.pipeline import failure_of
+from webchat.web.i18n import local_time
+from webchat.web.markdown import render_markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from webchat.answering.events import Failure, Queued
+    from webchat.answering.feed import Run
+    from webchat.storage.tables import Conversation, Message
+
+UNFINISHED = ("queued", "streaming")
+_RETRYABLE = ("stopped", "interrupted", "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message as its template needs it; ``html`` is None while the text still grows."""
+
+    id: int
+    role: str
+    text: str
+    html: Markup | None
+    status: str
+    source: str | None
+    source_label: str | None
+    model: str | None
+    time: str
+    datetime: str
+    queue_note: str | None
+    failure: str | None
+    can_retry: bool
+    can_stop: bool
+
+
+def view_of(message: Message, run: Run | None = None) -> MessageView:
+    """A message as it stands now: the row, and the live text of the run that makes it."""
+    unfinished = message.status in UNFINISHED
+    answer = message.role != "visitor"
+    text = run.text if run else message.text
+    return MessageView(
+        id=message.id,
+        role=message.role,
+        text=text,
+        html=render_markdown(text) if answer and not unfinished and text else None,
+        status=message.status,
+        source=message.source,
+        source_label=source_label(message.source),
+        model=message.model if message.source == "model" else None,
+        time=local_time(message.created_at).strftime("%H:%M"),
+        datetime=message.created_at.isoformat(timespec="seconds"),
+        queue_note=queue_note(run.queued) if run and run.queued and not text else None,
+        failure=failure_sentence(failure_of(message)) if message.status in ("failed", "interrupted") else None,
+        can_retry=answer and message.status in _RETRYABLE,
+        can_stop=unfinished,
+    )
+
+
+def source_label(source: str | None) -> str | None:
+    """The badge that says where an answer came from."""
+    labels = {
+        "faq": _("Official answer"),
+        "rule": _("Automatic reply"),
+        "model": _("AI generated"),
+        "human": _("Staff"),
+    }
+    return labels.get(source or "")
+
+
+def queue_note(queued: Queued) -> str | None:
+    """A sentence about the queue; None when it is this one's turn next."""
+    if not queued.position:
+        return None
+    people = ngettext("%(num)d person is ahead of you", "%(num)d people are ahead of you", queued.position)
+    return _("%(people)s, about %(seconds)d seconds", people=people, seconds=max(1, round(queued.eta_seconds)))
+
+
+def failure_sentence(failure: Failure) -> str:
+    """What a visitor is told when there is no complete answer."""
+    sentences: dict[Failure, str] = {
+        "busy": _("Many people are asking right now. Please try again in a moment."),
+        "no_model": _("AI answers are not available at the moment. Common questions are still answered."),
+        "too_long": _("This question is too long for the AI. Please ask in fewer words."),
+        "interrupted": _("The answer was interrupted."),
+        "engine_error": _("The answer could not be written."),
+        "not_stored": _("The answer could not be saved."),
+    }
+    return sentences[failure]
+
+
+def thread_frame(conversation: Conversation, views: Sequence[MessageView]) -> str:
+    """The whole thread as it stands."""
+    html = render_template("chat/_thread.html", conversation=conversation, messages=views)
+    return _partial("#thread", "outerMorph", html)
+
+
+def append_frame(conversation: Conversation, after: int, views: Sequence[MessageView]) -> str:
+    """New messages behind message ``after`` (0: at the beginning)."""
+    html = render_template("chat/_turn.html", conversation=conversation, messages=views)
+    return _partial(f"#tail-{after}", "outerHTML", html)
+
+
+def message_frame(conversation: Conversation, view: MessageView) -> str:
+    """A message that is on the page already, as it is now."""
+    html = render_template("chat/_message.html", conversation=conversation, message=view)
+    return _partial(f"#m-{view.id}", "outerHTML", html)
+
+
+def text_frame(message_id: int, text: str) -> str:
+    """The next piece of an answer's text."""
+    return _partial(f"#m-{message_id}-text", "beforeend", escape(text))
+
+
+def notice(sentence: str) -> str:
+    """A sentence above the question box; an empty one clears it."""
+    return _partial("#notice", "innerHTML", render_template("chat/_notice.html", notice=sentence))
+
+
+def socket_frame(partials: Iterable[str]) -> str:
+    """Partials as one WebSocket message. Always JSON: htmx drops a bare text that happens to be JSON."""
+    return json.dumps({"content": "".join(partials)}, ensure_ascii=False)
+
+
+def _partial(target: str, swap: str, html: str) -> str:
+    return f'<hx-partial hx-target="{target}" hx-swap="{swap}">{html}</hx-partial>'

@@ -1,0 +1,86 @@
+"""``/healthz`` (the process is up), ``/readyz`` (it can answer) and ``/metrics`` (Prometheus)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Response, jsonify
+from flask_babel import gettext as _
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+from webchat.storage.database import StorageUnavailable
+from webchat.web.limits import limiter
+from webchat.web.services import Services, services
+from webchat.web.socket import open_sockets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client.core import Metric
+
+bp = Blueprint("health", __name__)
+limiter.exempt(bp)
+
+
+@bp.get("/healthz")
+def healthz() -> Response:
+    """Say that the process answers."""
+    return jsonify(status="ok")
+
+
+@bp.get("/readyz")
+def readyz() -> tuple[Response, int]:
+    """Say whether questions can be answered, and if not, what is missing."""
+    problems = _problems(services())
+    return jsonify(status="unavailable" if problems else "ready", problems=problems), 503 if problems else 200
+
+
+@bp.get("/metrics")
+def metrics() -> Response:
+    """The engine's and the sockets' figures."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Figures(services(), len(open_sockets())))
+    return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
+
+
+def _problems(parts: Services) -> dict[str, str]:
+    problems = {}
+    engine = parts.engine.stats()
+    if engine.state == "loading":
+        problems["model"] = _("The model is being loaded.")
+    elif engine.state != "ready":
+        problems["model"] = engine.problem or _("The model is not running.")
+    try:
+        parts.database.ping()
+    except StorageUnavailable as error:
+        problems["database"] = str(error)
+    if not parts.leases.settled:
+        problems.setdefault("database", parts.leases.problem or _("Answers that were interrupted are being closed."))
+    return problems
+
+
+class _Figures:
+    """Reads the figures when they are asked for: nothing is counted twice."""
+
+    def __init__(self, parts: Services, sockets: int) -> None:
+        self._parts = parts
+        self._sockets = sockets
+
+    def collect(self) -> Iterator[Metric]:
+        """One family per figure."""
+        engine = self._parts.engine.stats()
+        yield _gauge("webchat_engine_ready", "1 when the model is loaded.", float(engine.state == "ready"))
+        yield _gauge("webchat_engine_running", "Answers being generated.", engine.running)
+        yield _gauge("webchat_engine_waiting", "Requests in the queue.", engine.waiting)
+        yield _gauge("webchat_sockets_open", "Open WebSockets.", self._sockets)
+        yield CounterMetricFamily("webchat_engine_answers", "Generations that have ended.", engine.answers)
+        tokens = CounterMetricFamily("webchat_engine_tokens", "Tokens by kind.", labels=["kind"])
+        tokens.add_metric(["prompt"], engine.prompt_tokens)
+        tokens.add_metric(["reused"], engine.reused_tokens)
+        tokens.add_metric(["new"], engine.new_tokens)
+        yield tokens
+
+
+def _gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, text, value)

@@ -1,0 +1,59 @@
+"""Languages and times: zh-CN first, English too; every time in the shop's zone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from flask import Flask, has_request_context, request, session
+from flask_babel import Babel, get_locale
+from flask_babel import gettext as _
+
+from webchat.web.services import services
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+LOCALES = ("zh_CN", "en")
+
+
+def register_languages(app: Flask) -> None:
+    """Translate every page of the application."""
+    app.config["BABEL_DEFAULT_LOCALE"] = "zh_CN"
+    Babel(app, locale_selector=_choose_locale)
+    app.context_processor(lambda: {"locale": locale()})
+
+
+def locale() -> str:
+    """The locale of this request, one of ``LOCALES``."""
+    current = get_locale()
+    return "en" if current and current.language == "en" else "zh_CN"
+
+
+def language() -> str:
+    """The locale as conversations store it: ``zh`` or ``en``."""
+    return "en" if locale() == "en" else "zh"
+
+
+def local_time(moment: datetime) -> datetime:
+    """A moment in the shop's time zone."""
+    return moment.astimezone(ZoneInfo(services().settings.timezone))
+
+
+def day_name(moment: datetime, now: datetime) -> str:
+    """Today, yesterday, or the date, as a list of conversations says it."""
+    days = (local_time(now).date() - local_time(moment).date()).days
+    if days <= 0:
+        return local_time(moment).strftime("%H:%M")
+    if days == 1:
+        return _("Yesterday")
+    return local_time(moment).date().isoformat()
+
+
+def _choose_locale() -> str:
+    if not has_request_context():
+        return LOCALES[0]
+    if (chosen := session.get("language")) in LOCALES:
+        return str(chosen)
+    best = request.accept_languages.best_match(["zh-CN", "zh", "en"], default="zh-CN")
+    return "en" if best == "en" else "zh_CN"

@@ -1,0 +1,63 @@
+"""How often one visitor, and one network address, may ask. Health and static files are free."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from flask import request
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+
+from webchat.web.services import services
+from webchat.web.visitors import known_visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from flask import Flask
+
+    from webchat.config import Settings
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+limiter = Limiter(key_func=get_remote_address)
+
+
+def register_limits(app: Flask, settings: Settings) -> None:
+    """Count in memory, or in Redis when several processes share the limits."""
+    app.config.update(
+        RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=bool(settings.redis_url),  # a lost Redis must not stop the shop
+        RATELIMIT_KEY_PREFIX="webchat",
+    )
+    limiter.init_app(app)
+
+
+def seconds_to_wait() -> float:
+    """After a refusal: how long until the limit lets the next question through."""
+    broken = limiter.current_limit
+    return max(1.0, broken.reset_at - time.time()) if broken else 60.0
+
+
+def question_limits(view: F) -> F:
+    """Limit a view that takes questions: strictly by visitor, loosely by address, since an office shares one."""
+    by_address = limiter.shared_limit(
+        lambda: services().settings.rate_address, scope="address", key_func=get_remote_address
+    )
+    by_visitor = limiter.shared_limit(
+        lambda: services().settings.rate_visitor,
+        scope="visitor",
+        key_func=_asker,
+        exempt_when=lambda: not _asker(),
+    )
+    return cast("F", by_address(by_visitor(view)))
+
+
+def _asker() -> str:
+    """The visitor of the cookie, or the conversation a program continues; empty for who is new."""
+    if visitor := known_visitor():
+        return visitor
+    body = request.get_json(silent=True) if request.is_json else None
+    continued = body.get("session_id") if isinstance(body, dict) else None
+    return f"session {continued}" if isinstance(continued, str) else ""

@@ -1,0 +1,19 @@
+"""What can go wrong for a caller: one exception, one sentence, one status."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):  # noqa: N818 - the RFC's word
+    """A request that cannot be served, said to the person who sent it.
+
+    Args:
+        status: HTTP status.
+        detail: a translated sentence that says what to do.
+        retry_after: seconds for the ``Retry-After`` header.
+    """
+
+    def __init__(self, status: int, detail: str, *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.retry_after = retry_after

@@ -1,0 +1,95 @@
+"""The door for what visitors send: cleans it or refuses it with a sentence, before anything else sees it."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from flask import request
+from flask_babel import gettext as _
+
+from webchat.web.problems import Problem
+from webchat.web.services import services
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+_KEPT_CONTROLS = "\n\t"
+_FORM = "application/x-www-form-urlencoded"
+
+
+def form_question() -> tuple[str, str]:
+    """The text and the client id of the page's form.
+
+    Raises:
+        Problem: 400 when a field is missing, empty or no UTF-8; 413 when the text is too long.
+    """
+    if request.mimetype == _FORM:
+        _require_utf8_form(request.get_data(cache=True))
+    return clean_question(request.form.get("text")), _client_id(request.form.get("client_id"))
+
+
+def json_body() -> Mapping[str, Any]:
+    """The JSON object a program sent.
+
+    Raises:
+        Problem: 400 when the body is no JSON object in UTF-8.
+    """
+    body = request.get_json(force=True, silent=True)
+    if not isinstance(body, dict):
+        raise Problem(400, _("Send a JSON object in UTF-8."))
+    return body
+
+
+def clean_question(text: object) -> str:
+    """A question fit to be stored and shown: control characters gone, ends trimmed, within its limit.
+
+    Raises:
+        Problem: 400 for what is no text, 413 for too much of it.
+    """
+    if not isinstance(text, str):
+        raise Problem(400, _("There is no question in the request."))
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise Problem(400, _("The text is not valid UTF-8."))
+    text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) != "Cc").strip()
+    if not text:
+        raise Problem(400, _("Please type a question first."))
+    limit = services().settings.max_message_chars
+    if len(text) > limit:
+        raise Problem(
+            413,
+            _("The message has %(length)d characters; at most %(limit)d fit.", length=len(text), limit=limit),
+        )
+    return text
+
+
+def session_id(body: Mapping[str, Any]) -> str | None:
+    """The conversation a program continues; None when it opens one.
+
+    Raises:
+        Problem: 400 when it is no text.
+    """
+    value = body.get("session_id")
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise Problem(400, _("session_id must be text."))
+    return value
+
+
+def _client_id(value: str | None) -> str:
+    if value is None or not _CLIENT_ID.fullmatch(value):
+        raise Problem(400, _("This page is too old to send from. Reload it and send again."))
+    return value
+
+
+def _require_utf8_form(body: bytes) -> None:
+    """Werkzeug would keep wrong bytes as percent signs; nobody meant to ask that."""
+    try:
+        parse_qsl(body.decode("ascii"), encoding="utf-8", errors="strict", keep_blank_values=True)
+    except ValueError:
+        raise Problem(400, _("The text is not valid UTF-8.")) from None

@@ -1,0 +1,31 @@
+"""What views may use: the parts that ``create_app`` has built, by name and type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
+
+from flask import current_app
+
+if TYPE_CHECKING:
+    from webchat.answering.leases import LeaseKeeper
+    from webchat.answering.pipeline import Answerer
+    from webchat.config import Settings
+    from webchat.engine.worker import Engine
+    from webchat.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The running parts of one application."""
+
+    settings: Settings
+    database: Database
+    engine: Engine
+    answerer: Answerer
+    leases: LeaseKeeper
+
+
+def services() -> Services:
+    """The parts of the application that handles this request."""
+    return cast("Services", current_app.extensions["webchat"])

@@ -1,0 +1,239 @@
+"""``WS /ws``: what happens in one conversation, as frames. Output only; questions go by POST.
+
+The first frame is the thread as it stands, whatever the page showed before; then what follows. A socket
+that is slow gets longer pieces of text, not a longer queue. Who may not watch is told so by an HTTP
+status before the upgrade.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+import structlog
+from flask import Blueprint, current_app, request
+from flask_babel import gettext as _
+from flask_sock import Sock
+from simple_websocket import ConnectionClosed
+
+from webchat.storage import messages
+from webchat.storage.database import StorageUnavailable
+from webchat.web.fragments import append_frame, message_frame, socket_frame, text_frame, thread_frame, view_of
+from webchat.web.problems import Problem
+from webchat.web.security import same_or_allowed_origin
+from webchat.web.services import services
+from webchat.web.visitors import own_conversation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from flask import Flask
+    from simple_websocket import Server
+
+    from webchat.answering.events import Queued
+    from webchat.answering.feed import Feed, Run
+    from webchat.storage.tables import Conversation, Message
+
+log = structlog.get_logger(__name__)
+
+_HEARTBEAT = 25.0  # seconds of silence; below the idle limit of common proxies
+_UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a connection up
+_STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
+_LARGEST_FRAME = 1024  # bytes; nothing is expected of clients
+_GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT = (
+    1012,
+    1008,
+    1011,
+)  # close codes, RFC 6455 and IANA registry
+
+bp = Blueprint("socket", __name__)
+
+
+class OpenSockets:
+    """The sockets of this process: bounded, because each holds a thread, and closed together at the end."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._open: set[Server] = set()
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
+    @property
+    def full(self) -> bool:
+        """Whether one more would be too many."""
+        return len(self._open) >= self._limit
+
+    @contextmanager
+    def holding(self, ws: Server) -> Iterator[None]:
+        """Count a socket, and hang up when the block ends, however it ends."""
+        with self._lock:
+            self._open.add(ws)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._open.discard(ws)
+            hang_up(ws, _GOING_ON_ELSEWHERE)
+
+    def close_all(self) -> None:
+        """Ask every page to reconnect; at shutdown, so that no socket holds the process."""
+        with self._lock:
+            sockets = list(self._open)
+        for ws in sockets:
+            hang_up(ws, _GOING_ON_ELSEWHERE)
+
+
+def hang_up(ws: Server, code: int) -> None:
+    """Close a socket and end its reader's thread, also when the client never answers the close."""
+    with suppress(ConnectionClosed, OSError):
+        ws.close(code)
+    with suppress(OSError):
+        ws.sock.shutdown(socket.SHUT_RD)
+    ws.event.set()
+
+
+def register_socket(app: Flask, limit: int) -> None:
+    """Add the route, and take permessage-deflate from the handshakes: it would cost 300 KB a socket."""
+    app.extensions["sockets"] = OpenSockets(limit)
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": _LARGEST_FRAME}
+    app.register_blueprint(bp)
+    app.wsgi_app = _without_compression(app.wsgi_app)  # type: ignore[method-assign,assignment]  # the documented way
+
+
+def open_sockets() -> OpenSockets:
+    """The sockets of the current application."""
+    return cast("OpenSockets", current_app.extensions["sockets"])
+
+
+@bp.before_request
+def _admit() -> None:
+    """Refuse while HTTP can still say why."""
+    if not same_or_allowed_origin(request.headers.get("Origin")):
+        raise Problem(403, _("This is not allowed from here."))
+    own_conversation(request.args.get("conversation", ""))
+    if open_sockets().full:
+        raise Problem(503, _("Too many pages are open right now."), retry_after=5)
+
+
+@Sock(bp).route("/ws")
+def _watch(ws: Server) -> None:
+    _set_patience(ws.sock)
+    conversation = own_conversation(request.args.get("conversation", ""))
+    with open_sockets().holding(ws):
+        try:
+            _send_changes(ws, conversation)
+        except (ConnectionClosed, OSError):
+            pass  # the page is gone; its conversation goes on
+        except StorageUnavailable as error:
+            log.warning("socket ended", problem=str(error))
+        except Exception:
+            log.exception("socket ended")
+            hang_up(ws, _OUR_FAULT)
+
+
+def _send_changes(ws: Server, conversation: Conversation) -> None:
+    with services().answerer.feeds.watch(conversation.public_id, ws.event) as feed:
+        watcher = _Watcher(conversation, feed)
+        ws.send(socket_frame(watcher.whole_thread()))
+        while ws.connected:
+            quiet = not ws.event.wait(_HEARTBEAT)
+            ws.event.clear()
+            if ws.input_buffer:
+                hang_up(ws, _NOTHING_EXPECTED)
+                return
+            partials = watcher.catch_up()
+            if partials or quiet:
+                ws.send(socket_frame(partials) if partials else "{}")
+
+
+class _Watcher:
+    """What one page has been sent of a conversation, and what it still lacks."""
+
+    def __init__(self, conversation: Conversation, feed: Feed) -> None:
+        self._conversation = conversation
+        self._feed = feed
+        self._cursor = 0
+        self._last_id = 0
+        self._sent: dict[int, int] = {}  # characters of growing text, by message
+        self._queued: dict[int, Queued | None] = {}
+
+    def whole_thread(self) -> list[str]:
+        """The thread as it stands, as partials."""
+        self._cursor = self._feed.cursor()
+        with services().database.read() as rows:
+            thread = messages.thread(rows, self._conversation.id)
+        runs = self._feed.runs()
+        self._last_id = thread[-1].id if thread else 0
+        self._sent.clear()
+        views = [view_of(message, self._note(message, runs)) for message in thread]
+        return [thread_frame(self._conversation, views)]
+
+    def catch_up(self) -> list[str]:
+        """What has changed since last time, as partials."""
+        changes = self._feed.changes(self._cursor)
+        if changes.everything:
+            return self.whole_thread()
+        self._cursor = changes.cursor
+        partials = self._changed_messages(changes.messages) if changes.messages else []
+        for run in self._feed.runs().values():
+            partials += self._growth(run)
+        return partials
+
+    def _changed_messages(self, ids: tuple[int, ...]) -> list[str]:
+        with services().database.read() as rows:
+            changed = messages.some(rows, self._conversation.id, ids)
+        runs = self._feed.runs()
+        new, partials = [], []
+        for message in changed:
+            view = view_of(message, self._note(message, runs))
+            if message.id > self._last_id:
+                new.append(view)
+            else:
+                partials.append(message_frame(self._conversation, view))
+        if new:
+            partials.append(append_frame(self._conversation, self._last_id, new))
+            self._last_id = new[-1].id
+        return partials
+
+    def _growth(self, run: Run) -> list[str]:
+        text, sent = run.text, self._sent.get(run.message_id)
+        if sent is None:
+            return []  # its message has not been announced to us yet
+        self._sent[run.message_id] = len(text)
+        if len(text) > sent:
+            return [text_frame(run.message_id, text[sent:])]
+        if text or run.queued == self._queued.get(run.message_id):
+            return []
+        return self._changed_messages((run.message_id,))
+
+    def _note(self, message: Message, runs: dict[int, Run]) -> Run | None:
+        """Remember what a page will have been sent of a message once it shows this row."""
+        run = runs.get(message.id)
+        if run is None:
+            self._sent.pop(message.id, None)
+            return None
+        shown = run.snapshot()
+        self._sent[message.id], self._queued[message.id] = len(shown.text), shown.queued
+        return shown
+
+
+def _set_patience(sock: socket.socket) -> None:
+    """Bound how long a client that is gone, or does not read, can hold a thread."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _STALLED, 0))
+    if hasattr(socket, "TCP_USER_TIMEOUT") and sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNHEARD * 1000)
+
+
+def _without_compression(application: WSGIApplication) -> WSGIApplication:
+    def wrapped(environ: WSGIEnvironment, start_response: StartResponse) -> object:
+        environ.pop("HTTP_SEC_WEBSOCKET_EXTENSIONS", None)
+        return application(environ, start_response)
+
+    return cast("WSGIApplication", wrapped)

@@ -1,0 +1,78 @@
+"""``POST /chat``: ask with JSON, read the answer as server-sent events.
+
+The contract is a published tutorial's loop: it splits the bytes on blank lines, cuts ``data:`` off and
+parses JSON, chunk by chunk. So every event is one line, small enough to arrive whole, and nothing
+else is ever written: no comments, no ids, no event names.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from flask import Blueprint, Response, stream_with_context
+
+from webchat.answering.events import Delta, Failed, Finished
+from webchat.answering.normalise import has_han
+from webchat.answering.pipeline import Opening
+from webchat.web.fragments import failure_sentence
+from webchat.web.limits import question_limits
+from webchat.web.questions import clean_question, json_body, session_id
+from webchat.web.security import csrf
+from webchat.web.services import services
+from webchat.web.visitors import open_to_holder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webchat.answering.events import Event
+    from webchat.answering.pipeline import Turn
+
+bp = Blueprint("sse", __name__)
+
+_EVENT_BYTES = 1000
+# JSON writes a character in at most 12 bytes (an escaped surrogate pair); the frame around it takes 40.
+_PIECE = (_EVENT_BYTES - 40) // 12
+
+
+@bp.post("/chat")
+@csrf.exempt
+@question_limits
+def chat() -> Response:
+    """Answer ``{"message": …, "session_id": …}`` as a stream of events."""
+    body = json_body()
+    text = clean_question(body.get("message"))
+    continued = session_id(body)
+    where = open_to_holder(continued) if continued else Opening(None, "api", "zh" if has_han(text) else "en")
+    turn = services().answerer.answer(where, text, uuid.uuid4().hex)
+    events = services().answerer.follow(turn.conversation, turn.answer.id)
+    response = Response(stream_with_context(_lines(turn, events)), mimetype="text/event-stream")
+    response.headers["X-Accel-Buffering"] = "no"  # proxies would collect the words
+    return response
+
+
+def _lines(turn: Turn, events: Iterator[Event]) -> Iterator[str]:
+    for event in events:
+        if isinstance(event, Delta):
+            for piece in _pieces(event.text):
+                yield _line({"token": piece, "done": False})
+        elif isinstance(event, Finished | Failed):
+            yield _line({"token": "", "done": True, "session_id": turn.conversation.public_id, **_end(turn, event)})
+
+
+def _end(turn: Turn, event: Finished | Failed) -> dict[str, Any]:
+    if isinstance(event, Finished):
+        return {"source": event.source, "finish_reason": event.finish_reason, "suggestions": []}
+    error = failure_sentence(event.failure)
+    return {"source": turn.answer.source, "finish_reason": "error", "suggestions": [], "error": error}
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """Cut a text so that each event stays small; an empty one is a heartbeat."""
+    for start in range(0, max(1, len(text)), _PIECE):
+        yield text[start : start + _PIECE]
+
+
+def _line(event: dict[str, Any]) -> str:
+    return f"data: {json.dumps(event)}\n\n"
