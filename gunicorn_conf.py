@@ -22,6 +22,10 @@ worker_class = "gthread"
 workers = 1
 # Every socket holds a thread; the rest are for pages, streams of POST /chat and health checks.
 threads = _settings.max_sockets + 64
+# Beyond these gunicorn takes no more connections and lets them hang; ours are told why. The rest are kept-alive ones.
+worker_connections = threads + 1000
+# Nobody's X-Forwarded-* is believed, not even this machine's: WEBCHAT_TRUSTED_PROXIES says whether a proxy is there.
+forwarded_allow_ips = ""
 graceful_timeout = 10
 timeout = 60
 keepalive = 15

@@ -14,7 +14,7 @@ from webchat.engine import weights
 from webchat.engine.progress import megabytes
 from webchat.storage import operators, schema
 from webchat.storage.database import Conflict, Database, StorageUnavailable
-from webchat.web.admin.passwords import WeakPassword, hash_password
+from webchat.web.admin.passwords import hash_password
 from webchat.web.admin.setup import ensure_admin_password, issue_setup_token
 
 _INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
@@ -27,7 +27,7 @@ class Commands(click.Group):
         """Run the command; what it raises for people becomes their sentence."""
         try:
             return super().invoke(ctx)
-        except (ConfigurationError, StorageUnavailable, WeakPassword, weights.ModelError) as error:
+        except (ConfigurationError, StorageUnavailable, weights.ModelError) as error:
             raise click.ClickException(str(error)) from error
         except KeyboardInterrupt:
             click.echo("Stopped.", err=True)
@@ -82,7 +82,8 @@ def serve() -> None:
     database = Database(settings.resolved_database_url)
     if not schema.is_current(database):
         raise click.ClickException("The database is not at this version's tables: type `webchat db upgrade`.")
-    ensure_admin_password(database, settings.admin_password.get_secret_value())
+    if password := settings.admin_password.get_secret_value():
+        ensure_admin_password(database, password)
     token = issue_setup_token(database)
     database.close()
     _announce(f"http://{_reachable(settings.host)}:{settings.port}", token)
@@ -125,7 +126,7 @@ def operator() -> None:
 @click.argument("name")
 def add_operator(name: str) -> None:
     """Add an operator; the password is asked for, or read from standard input."""
-    password_hash = hash_password(_password())
+    password_hash = _new_password_hash()
     try:
         with Database(load_settings().resolved_database_url).write() as session:
             operators.add(session, name, password_hash)
@@ -138,7 +139,7 @@ def add_operator(name: str) -> None:
 @click.argument("name")
 def change_password(name: str) -> None:
     """Change an operator's password, which ends all of their sessions."""
-    password_hash = hash_password(_password())
+    password_hash = _new_password_hash()
     with Database(load_settings().resolved_database_url).write() as session:
         found = operators.by_name(session, name)
         if found is None:
@@ -172,10 +173,15 @@ def _reachable(host: str) -> str:
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _password() -> str:
+def _new_password_hash() -> str:
     if sys.stdin.isatty():
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    return sys.stdin.readline().rstrip("\n")
+        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    try:
+        return hash_password(password)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+_SMALLEST_PROMPT = 384  # tokens: the persona and a question of a few sentences
 DEFAULT_MODEL = "Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
 
 
@@ -93,12 +94,23 @@ class Settings(BaseSettings):
     def _split_origins(cls, value: object) -> object:
         if not isinstance(value, str):
             return value
-        origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+        origins = tuple(part.strip().rstrip("/").lower() for part in value.split(",") if part.strip())
         for origin in origins:
             scheme, _, host = origin.partition("://")
             if scheme not in ("http", "https") or not host or "/" in host:
                 raise ValueError(f"{origin!r} is not an origin; write scheme and host, as in https://shop.example")
         return origins
+
+    @field_validator("context_tokens")
+    @classmethod
+    def _room_for_questions(cls, value: int, others: ValidationInfo) -> int:
+        answer = others.data.get("max_new_tokens", 0)
+        if value - answer < _SMALLEST_PROMPT:
+            raise ValueError(
+                f"{value} tokens leave no room for a question beside WEBCHAT_MAX_NEW_TOKENS ({answer}); "
+                f"at least {answer + _SMALLEST_PROMPT} are needed"
+            )
+        return value
 
     @field_validator("timezone")
     @classmethod

@@ -140,8 +140,8 @@ function readPosition() {
 
 function follow() {
   readPosition(); // the reader may have moved since the last scroll event
-  if (!pinned) return;
   const scroller = find("scroller");
+  if (!pinned || !scroller.querySelector(".message")) return; // the welcome is read from its top
   scroller.scrollTop = scroller.scrollHeight;
   lastTop = scroller.scrollTop;
 }

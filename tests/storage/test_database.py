@@ -1,5 +1,6 @@
 """The door: transactions, locks, and the sentences that drivers' errors become."""
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
@@ -189,6 +190,14 @@ def test_a_lost_connection_is_a_sentence_and_the_next_one_works(postgres_databas
 def test_a_server_that_is_not_there_is_a_sentence(postgres, url):
     with pytest.raises(StorageUnavailable, match="database server"):
         Database(url.format(postgres.folder)).ping()
+
+
+def test_a_server_that_never_answers_is_a_sentence():
+    pytest.importorskip("psycopg")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        database = Database(f"postgresql://x@127.0.0.1:{silent.getsockname()[1]}/x", patience=0.1)
+        with pytest.raises(StorageUnavailable, match="cannot be reached"):
+            database.ping()
 
 
 def test_a_missing_folder_is_a_sentence(tmp_path):

@@ -1,11 +1,12 @@
 """Messages: questions stored once, answers written by one owner at a time."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
 from webchat.storage import conversations, faq, messages
@@ -13,6 +14,7 @@ from webchat.storage.database import Conflict
 from webchat.storage.tables import utc_now
 
 US, THEM = "process-1", "process-2"
+DEADLINE = 20
 
 
 @pytest.fixture
@@ -257,6 +259,13 @@ def test_an_ended_answer_stays_as_it_ended(database, running, status):
     assert (stored(database, running).status, stored(database, running).text) == (status, "三天到货。")
 
 
+def test_a_whole_answer_is_not_written_again_even_by_its_owner(database, question):
+    with database.write() as session:
+        answer = whole_answer(session, question, owner=US)
+        assert not messages.save_partial(session, answer.id, US, "late")
+        assert not finish(session, answer.id)
+
+
 @pytest.mark.parametrize("status", ["stopped", "failed", "interrupted"])
 def test_an_answer_that_came_to_no_good_end_starts_again_once(database, running, status):
     lease = utc_now() + timedelta(seconds=30)
@@ -331,17 +340,35 @@ def test_an_interrupted_answer_is_lost_to_its_former_owner(database, question):
     assert stored(database, answer).text == ""
 
 
-def test_of_several_processes_that_start_one_reports_an_interruption(database, question):
-    with database.write() as session:
-        queue_answer(session, question, owner="dead", seconds=-1)
+@pytest.mark.postgres
+def test_of_two_processes_that_look_at_once_one_reports_an_interruption(postgres_database):
+    with postgres_database.write() as session:
+        conversation = conversations.open_conversation(
+            session, visitor_id="alice", channel="page", language="zh", title="hi"
+        )
+        asked = messages.add_question(session, conversation.id, "hi", "c1")
+        queue_answer(session, asked, owner="dead", seconds=-1)
     moment = utc_now()
 
-    def start(_process):
-        with database.write() as session:
+    def look():
+        with postgres_database.write() as session:
             return messages.interrupt_expired(session, moment)
 
-    with ThreadPoolExecutor(4) as pool:
-        assert sum(len(found) for found in pool.map(start, range(4))) == 1
+    with ThreadPoolExecutor(1) as second:
+        with postgres_database.write() as session:
+            assert len(messages.interrupt_expired(session, moment)) == 1
+            found_second = second.submit(look)
+            wait_until_one_waits_for_a_lock(postgres_database)
+        assert found_second.result(DEADLINE) == []
+
+
+def wait_until_one_waits_for_a_lock(database):
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        with database.read() as session:
+            if session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+                return
+    pytest.fail("nobody waits for a lock")
 
 
 def test_what_others_hold_is_known_by_its_lease(database, question):

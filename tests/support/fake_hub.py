@@ -54,9 +54,7 @@ class FakeHub:
         self._server.daemon_threads = True
 
     def __enter__(self) -> Self:
-        threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        ).start()
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -105,9 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         headers = self.headers
-        self.hub.requests.append(
-            Request(self.command, self.path, headers.get("Range"), headers.get("Authorization"))
-        )
+        self.hub.requests.append(Request(self.command, self.path, headers.get("Range"), headers.get("Authorization")))
         name = re.sub(r"^/store/|^/|resolve/main/", "", self.path)
         if name not in self.hub.files:
             self._head(404, {"X-Error-Code": "EntryNotFound", "Content-Length": "0"})
@@ -165,45 +161,51 @@ def refused_endpoint() -> str:
         return f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
+@dataclass
+class Host:
+    """A host that accepts connections and then misbehaves; ``accepted`` is set by the first one."""
+
+    endpoint: str
+    accepted: threading.Event = field(default_factory=threading.Event)
+    over: threading.Event = field(default_factory=threading.Event)
+
+
 @contextmanager
-def endpoint_that(speak: Callable[[socket.socket, threading.Event], None]) -> Iterator[str]:
-    """A host that accepts connections and treats each as told, until the block ends."""
-    over = threading.Event()
+def host_that(speak: Callable[[socket.socket, Host], None]) -> Iterator[Host]:
+    """Open a host that treats each connection as told, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=_accept, args=(server, speak, over), daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        over.set()
+        host = Host(f"http://127.0.0.1:{server.getsockname()[1]}")
+        threading.Thread(target=_accept, args=(server, speak, host), daemon=True).start()
+        yield host
+        host.over.set()
         server.shutdown(socket.SHUT_RDWR)
 
 
-def silence(connection: socket.socket, over: threading.Event) -> None:
+def silence(connection: socket.socket, host: Host) -> None:
     """Accept and never answer."""
-    over.wait(DEADLINE)
+    host.over.wait(DEADLINE)
 
 
-def trickle(connection: socket.socket, over: threading.Event) -> None:
+def trickle(connection: socket.socket, host: Host) -> None:
     """Answer one byte at a time, often enough that no single wait runs out, and never finish."""
     connection.sendall(b"HTTP/1.1 302 Found\r\nX-Endless: ")
-    while not over.wait(0.5):
+    while not host.over.wait(0.5):
         connection.sendall(b".")
 
 
-def _accept(
-    server: socket.socket, speak: Callable[[socket.socket, threading.Event], None], over: threading.Event
-) -> None:
-    while not over.is_set():
+def _accept(server: socket.socket, speak: Callable[[socket.socket, Host], None], host: Host) -> None:
+    while not host.over.is_set():
         try:
             connection, _ = server.accept()
         except OSError:
             return  # the block has ended
-        threading.Thread(target=_speak, args=(connection, speak, over), daemon=True).start()
+        host.accepted.set()
+        threading.Thread(target=_speak, args=(connection, speak, host), daemon=True).start()
 
 
-def _speak(
-    connection: socket.socket, speak: Callable[[socket.socket, threading.Event], None], over: threading.Event
-) -> None:
+def _speak(connection: socket.socket, speak: Callable[[socket.socket, Host], None], host: Host) -> None:
     with connection:
         try:
-            speak(connection, over)
+            speak(connection, host)
         except OSError:
             return  # the client has gone

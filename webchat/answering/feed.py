@@ -95,7 +95,8 @@ class Feed:
         """Close a run whose row is stored, and announce its message."""
         with self._lock:
             run.outcome = outcome
-            self._runs.pop(run.message_id, None)
+            if self._runs.get(run.message_id) is run:  # else a retry, quicker than we are, has taken its place
+                del self._runs[run.message_id]
             self._announce(run.message_id)
 
     def announce(self, *message_ids: int) -> None:

@@ -58,6 +58,7 @@ class LeaseKeeper:
             wait = _EVERY
             try:
                 settled_at = settled_at or self._last_lease_of_the_dead()
+                self._answerer.store_late()
                 now = datetime.now(UTC)
                 self._renew_and_expire(now)
                 if not self.settled:
@@ -66,6 +67,8 @@ class LeaseKeeper:
             except StorageUnavailable as error:
                 self.problem = str(error)
                 log.warning("leases not kept", problem=self.problem)
+            except Exception:  # without this thread every answer being written would be given up
+                log.exception("leases not kept")
             self._stop.wait(wait)
 
     def _last_lease_of_the_dead(self) -> datetime:

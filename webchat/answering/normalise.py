@@ -8,8 +8,8 @@ import unicodedata
 _NOT_WORD = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.+#%]|_")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _SPACE_BESIDE_HAN = re.compile(rf"(?<=[{_HAN}]) +| +(?=[{_HAN}])")
-_OPENING = re.compile(r"^(?:请问一下|请问|麻烦问一下|我想问一下|想问一下|问一下|你好|您好|亲)(?=.{2})")
-_PARTICLES = re.compile(r"(?<=.{2})(?:吗|呢|啊|呀|吧|哦|嘛|么|哈|啦)+$")
+_OPENING = re.compile(r"^(?:请问一下|请问|麻烦问一下|我想问一下|想问一下|问一下|你好|您好|亲)+(?=.{2})")
+_PARTICLES = re.compile(r"(?<=.{2})(?:[吗嗎呢啊呀吧哦嘛哈啦]|(?<![什怎这那多])[么麼])+$")  # 什么 is a word of its own
 
 
 def normalise(text: str) -> str:

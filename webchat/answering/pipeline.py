@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started
-from webchat.answering.feed import Feeds, Run
+from webchat.answering.feed import Feed, Feeds, Run
 from webchat.answering.match import FaqIndex
 from webchat.answering.rules import reply_to
 from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
@@ -95,8 +95,6 @@ class Answerer:
             StillAnswering: only the model could answer and it is busy with this conversation.
         """
         known = self._known_answer(text)
-        if known is None:
-            self._require_room()
         try:
             with self._database.write() as session:
                 turn = self._store(session, where, text, client_id, known)
@@ -119,13 +117,13 @@ class Answerer:
         Raises:
             Busy, StillAnswering: as for ``answer``.
         """
-        self._require_room()
         with self._database.write() as session:
             answer = messages.get(session, conversation.id, message_id)
             question = answer and answer.question_id and messages.get(session, conversation.id, answer.question_id)
             if not answer or not question:
                 return None
             self._require_quiet(session, conversation.id)
+            self._require_room()
             if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE):
                 return None
             session.refresh(answer)
@@ -162,6 +160,14 @@ class Answerer:
         """Wait for the runs that end when the engine is closed."""
         for thread in list(self._threads):
             thread.join(timeout)
+
+    def store_late(self) -> None:
+        """Store the ends of runs that the database could not take when they came.
+
+        Raises:
+            StorageUnavailable: it still cannot.
+        """
+        self._model_run.store_late()
 
     def renew(self, session: Session) -> int:
         """Prolong the lease of this process's runs; how many there are."""
@@ -221,6 +227,8 @@ class Answerer:
             conversations.touch(session, conversation.id)
             if known is None:
                 self._require_quiet(session, conversation.id)
+        if known is None:
+            self._require_room()
         question = messages.add_question(session, conversation.id, text, client_id)
         answer = self._add_answer(session, conversation.id, question.id, known)
         return Turn(conversation, question, answer, repeated=False)
@@ -277,7 +285,12 @@ class Answerer:
 
         thread = threading.Thread(target=drive, name=f"run-{answer.id}", daemon=True)
         self._threads.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:  # the machine has no thread left
+            self._threads.discard(thread)
+            self._model_run.give_up(Feed(), run)
+            raise
         begun.wait()  # who reads the row after us finds the run
 
     def _stored_events(self, conversation_id: int, message_id: int) -> Iterator[Event]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webchat.answering.events import Failed, Failure, Finished, Queued
+from webchat.answering.feed import Run
 from webchat.answering.prompt import PromptBuilder, persona
 from webchat.engine.generation import (
     Ended,
@@ -30,7 +31,7 @@ from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
 
 if TYPE_CHECKING:
-    from webchat.answering.feed import Feed, Run
+    from webchat.answering.feed import Feed
     from webchat.engine.generation import Generation, Output
     from webchat.engine.worker import Engine
     from webchat.storage.database import Database, Session
@@ -75,6 +76,7 @@ class ModelRun:
         self._engine = engine
         self._settings = settings
         self._owner = owner
+        self._unstored: dict[int, tuple[Feed, Run, Finished | Failed]] = {}
 
     def drive(self, feed: Feed, run: Run, question: ModelQuestion) -> None:
         """Answer the question; returns when the run has its outcome. Never raises."""
@@ -85,9 +87,23 @@ class ModelRun:
         except Exception:
             log.exception("run failed", message_id=run.message_id)
             outcome = Failed("engine_error")
-        if not self._store(run, outcome):
-            outcome = Failed("not_stored")
-        feed.end(run, outcome)
+        feed.end(run, self._store(feed, run, outcome))
+
+    def give_up(self, feed: Feed, run: Run) -> None:
+        """Have the row of a run that nobody drives say so, with the next ``store_late``."""
+        self._unstored[run.message_id] = (feed, run, Failed("engine_error"))
+
+    def store_late(self) -> None:
+        """Store the ends that the database could not take when they came.
+
+        Raises:
+            StorageUnavailable: it still cannot.
+        """
+        for feed, run, outcome in list(self._unstored.values()):
+            with self._database.write() as session:
+                self._finish(session, run, outcome)
+            del self._unstored[run.message_id]
+            feed.announce(run.message_id)
 
     def read_personas(self) -> None:
         """Generate one token behind each persona, so that the cache holds what all prompts begin with."""
@@ -108,10 +124,16 @@ class ModelRun:
         if run.stop_wanted.is_set():
             return Finished("model", "stopped")
         generation = self._engine.submit(request)
+        try:
+            return self._write_down(feed, run, generation)
+        except BaseException:
+            self._engine.cancel(generation)  # nobody is left to read it
+            raise
+
+    def _write_down(self, feed: Feed, run: Run, generation: Generation) -> Finished | Failed:
         saved_at = time.monotonic()
         while True:
-            outputs = generation.take(_LOOK_EVERY)
-            for output in outputs:
+            for output in generation.take(_LOOK_EVERY):
                 _show(feed, run, output)
                 if isinstance(output, Ended):
                     return _outcome(output)
@@ -147,19 +169,24 @@ class ModelRun:
         if not ours:
             self._engine.cancel(generation)
 
-    def _store(self, run: Run, outcome: Finished | Failed) -> bool:
-        """Write the end of the run; False when the database could not take it."""
+    def _store(self, feed: Feed, run: Run, outcome: Finished | Failed) -> Finished | Failed:
+        """Write the end of the run, and give back what it has come to."""
         try:
             with self._database.write() as session:
-                self._finish(session, run, outcome)
+                ours = self._finish(session, run, outcome)
         except StorageUnavailable as error:
             log.error("answer not stored", message_id=run.message_id, problem=str(error))  # noqa: TRY400 - a sentence, no trace
-            return False
-        return True
+            self._unstored[run.message_id] = (feed, run, outcome)
+            return Failed("not_stored")
+        except Exception:
+            log.exception("answer not stored", message_id=run.message_id)
+            self.give_up(feed, Run(run.message_id))  # without its text, which may be what was refused
+            return Failed("not_stored")
+        return outcome if ours else Failed("interrupted")
 
-    def _finish(self, session: Session, run: Run, outcome: Finished | Failed) -> None:
+    def _finish(self, session: Session, run: Run, outcome: Finished | Failed) -> bool:
         failure = outcome.failure if isinstance(outcome, Failed) else None
-        messages.finish(
+        return messages.finish(
             session,
             run.message_id,
             self._owner,

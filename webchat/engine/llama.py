@@ -1,13 +1,13 @@
 """llama.cpp behind one class: the only place that imports ``llama_cpp``.
 
-Everything here but ``tokenize``, ``piece`` and ``is_end`` (read-only in llama.cpp) belongs to the engine's thread:
-a llama.cpp context used from two threads crashes.
+Everything here but ``tokenize`` belongs to the engine's thread: a llama.cpp context used from two threads crashes.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from typing import TYPE_CHECKING
 
 import llama_cpp
@@ -44,7 +44,7 @@ class LlamaBackend:
         threads: processor threads, 0 for every core this process may use.
 
     Raises:
-        EngineUnavailable: the file is missing, no GGUF, too large for this machine or speaks no ChatML.
+        EngineUnavailable: the file is missing, no GGUF, too large for this machine or cannot be served.
     """
 
     def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 512) -> None:
@@ -52,20 +52,32 @@ class LlamaBackend:
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
         self._samplers: dict[int, ctypes.c_void_p] = {}
+        self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
         self._model = _load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._require_chatml(path)
-        self._context = self._open_context(threads or _cores())
+        try:
+            self._require_servable(path)
+            self._context = self._open_context(threads or _cores())
+        except EngineUnavailable:
+            llama_cpp.llama_model_free(self._model)
+            raise
         self._memory = llama_cpp.llama_get_memory(self._context)
         self._batch = llama_cpp.llama_batch_init(max_batch, 0, 1)
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of a text; without ``special``, text that spells a template token stays text."""
+        """Token ids of a text; without ``special``, text that spells a template token stays text.
+
+        Raises:
+            EngineUnavailable: the model has been closed.
+        """
         data = text.encode()
         size = len(data) + 2
         buffer = (llama_cpp.llama_token * size)()
-        count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)  # noqa: FBT003 - C call
+        with self._vocab_lock:
+            if self._vocab is None:
+                raise EngineUnavailable("the model has been closed")
+            count = llama_cpp.llama_tokenize(self._vocab, data, len(data), buffer, size, False, special)  # noqa: FBT003 - C call
         if count < 0:
             raise ValueError("the tokenizer produced more tokens than bytes")
         return list(buffer[:count])
@@ -116,7 +128,9 @@ class LlamaBackend:
             self._free_sampler(sequence)
         llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._context)
-        llama_cpp.llama_model_free(self._model)
+        with self._vocab_lock:
+            self._vocab = None
+            llama_cpp.llama_model_free(self._model)
 
     def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
         raw, at, wanted = self._batch, 0, []
@@ -160,13 +174,18 @@ class LlamaBackend:
         if (sampler := self._samplers.pop(sequence, None)) is not None:
             llama_cpp.llama_sampler_free(sampler)
 
-    def _require_chatml(self, path: Path) -> None:
+    def _require_servable(self, path: Path) -> None:
+        if llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):
+            raise EngineUnavailable(f"{path.name} is a recurrent model: its state cannot be shared between prompts")
+        if llama_cpp.llama_vocab_type(self._vocab) == llama_cpp.LLAMA_VOCAB_TYPE_NONE:
+            raise EngineUnavailable(f"{path.name} has no vocabulary")
         for token in ("<|im_start|>", "<|im_end|>"):
             if len(self.tokenize(token, special=True)) != 1:
-                llama_cpp.llama_model_free(self._model)
                 raise EngineUnavailable(
                     f"{path.name} has no token {token}: only models with the ChatML template can be served"
                 )
+            if len(self.tokenize(token)) == 1:
+                raise EngineUnavailable(f"{path.name} does not mark {token} as special: a visitor could forge turns")
 
     def _open_context(self, threads: int) -> int:
         params = llama_cpp.llama_context_default_params()
@@ -179,7 +198,6 @@ class LlamaBackend:
         params.no_perf = True
         context = llama_cpp.llama_init_from_model(self._model, params)
         if not context:
-            llama_cpp.llama_model_free(self._model)
             raise EngineUnavailable(f"no memory for {self.cells} cells of KV cache beside the model")
         return int(context)
 
@@ -189,7 +207,7 @@ def _load_model(path: Path) -> int:
         raise EngineUnavailable(f"there is no model file at {path}")
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0
-    model = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise EngineUnavailable(
             f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"

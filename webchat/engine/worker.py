@@ -125,13 +125,16 @@ class Engine:
         """Queue a request.
 
         Raises:
+            ValueError: the prompt is empty, or no token is asked for.
             EngineUnavailable: there is no model.
             PromptTooLong: prompt and answer do not fit the cache.
             QueueFull: too many are waiting.
         """
+        if not request.prompt or request.max_new_tokens < 1:
+            raise ValueError("a request needs a prompt and room for a token")
         with self._note:
             backend = self._usable()
-            if not request.prompt or len(request.prompt) + request.max_new_tokens > backend.cells:
+            if len(request.prompt) + request.max_new_tokens > backend.cells:
                 raise PromptTooLong(f"{len(request.prompt)} tokens do not fit the cache of {backend.cells}")
             if self._scheduler.full:
                 waiting = len(self._scheduler.waiting)

@@ -8,6 +8,7 @@ queue on our lock wait a tenth of what they wait when they poll SQLite's.
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
@@ -72,6 +73,8 @@ _TAKEN = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "23505")
 _GONE = ("SQLITE_CONSTRAINT_FOREIGNKEY", "23503")
 _TOO_LONG_FOR_AN_INDEX = "54"
 
+_HOW_TO_WRITE_IT = "write sqlite:////folder/webchat.db or postgresql+psycopg://name:password@host/database."
+
 
 class StorageUnavailable(Exception):  # noqa: N818  # named for the state, as 503 is
     """The database cannot serve now; the message says why in a sentence, ``__cause__`` is the driver's."""
@@ -104,7 +107,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Open a session that sees one state of the database and cannot change it; rows outlive the block.
+        """Open a session that cannot change the database; rows outlive the block.
 
         Raises:
             StorageUnavailable: the database cannot be read now.
@@ -178,21 +181,20 @@ def affected_rows(session: Session, statement: Update | Delete) -> int:
 def _engine(url: str, patience: float) -> Engine:
     try:
         parsed = make_url(url)
-    except (
-        ArgumentError,
-        ValueError,
-    ):  # ValueError: a port that is no number. The URL may hold a password: not shown
-        raise ConfigurationError(f"WEBCHAT_DATABASE_URL is not a database URL; {_WRITE_ONE}") from None
+    except (ArgumentError, ValueError):  # the second is a port that is no number
+        # The URL may hold a password, so neither it nor the error is shown.
+        raise ConfigurationError(f"WEBCHAT_DATABASE_URL is not a database URL; {_HOW_TO_WRITE_IT}") from None
     match parsed.get_backend_name():
         case "sqlite":
             return _sqlite(parsed, patience)
         case "postgresql" | "postgres":
             return _postgresql(parsed.set(drivername="postgresql+psycopg"), patience)
         case other:
-            raise ConfigurationError(f"WEBCHAT_DATABASE_URL names {other!r}, which is not supported; {_WRITE_ONE}")
+            raise ConfigurationError(
+                f"WEBCHAT_DATABASE_URL names {other!r}, which is not supported; {_HOW_TO_WRITE_IT}"
+            )
 
 
-_WRITE_ONE = "write one as in sqlite:////srv/webchat.db or postgresql+psycopg://name:password@host/database."
 _create_engine = partial(
     create_engine,
     hide_parameters=True,  # what visitors write does not belong in logs, where an error's text ends up
@@ -224,7 +226,12 @@ def _sqlite(url: URL, patience: float) -> Engine:
 
 def _postgresql(url: URL, patience: float) -> Engine:
     try:
-        engine = _create_engine(url, pool_pre_ping=True, pool_timeout=patience)
+        engine = _create_engine(
+            url,
+            pool_pre_ping=True,
+            pool_timeout=patience,
+            connect_args={"connect_timeout": math.ceil(patience)},  # the driver's own patience is two minutes
+        )
     except ImportError:
         raise ConfigurationError(
             "WEBCHAT_DATABASE_URL names PostgreSQL, whose driver is missing: pip install 'webchat[postgres]'."

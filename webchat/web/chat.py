@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 
-from webchat.answering.pipeline import Opening
+from webchat.answering.pipeline import Busy, Opening, StillAnswering
 from webchat.storage import conversations, faq, messages
-from webchat.web.fragments import append_frame, message_frame, notice, view_of
+from webchat.storage.database import StorageUnavailable
+from webchat.web.errors import mark, problem_of
+from webchat.web.fragments import append_frame, notice, view_of
 from webchat.web.i18n import LOCALES, day_name, language
 from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
 bp = Blueprint("chat", __name__)
 
 _SUGGESTIONS = 4
+# An address of ours, in visible ASCII: browsers read // and /\ as another host, and skip over tabs and line breaks.
+_LOCAL_ADDRESS = re.compile(r"/(?![/\\])[!-~]*")
 
 
 @bp.get("/")
@@ -50,8 +55,10 @@ def post_message(public_id: str) -> BaseResponse:
     try:
         text, client_id = form_question()
         turn = services().answerer.answer(where or _opening(), text, client_id)
-    except Problem as problem:
-        return _refused(where, problem)
+    except (Problem, Busy, StillAnswering, StorageUnavailable) as error:
+        if request.headers.get("HX-Request"):
+            raise
+        return _refused(where, problem_of(error))
     if not request.headers.get("HX-Request"):
         return redirect(url_for(".conversation", public_id=turn.conversation.public_id), code=303)
     return _opened(turn.conversation) if where is None else _appended(turn)
@@ -68,13 +75,10 @@ def stop(public_id: str) -> BaseResponse:
 @bp.post("/c/<public_id>/messages/<int:message_id>/retry")
 @question_limits
 def retry(public_id: str, message_id: int) -> BaseResponse:
-    """Make an answer anew."""
+    """Make an answer anew; the socket, or the reloaded page, shows it."""
     own = own_conversation(public_id)
-    answer = services().answerer.retry(own, message_id)
-    if answer is None:
+    if services().answerer.retry(own, message_id) is None:
         raise Problem(409, _("This answer cannot be tried again."))
-    if request.headers.get("HX-Request"):
-        return Response(message_frame(own, view_of(answer)) + notice(""))
     return _done(own)
 
 
@@ -84,11 +88,12 @@ def set_language() -> BaseResponse:
     if (chosen := request.form.get("language")) in LOCALES:
         session["language"] = chosen
     target = request.form.get("next", "")
-    return redirect(target if _is_local(target) else url_for(".home"), code=303)
+    return redirect(target if _LOCAL_ADDRESS.fullmatch(target) else url_for(".home"), code=303)
 
 
-def _page(conversation: Conversation | None, **state: Any) -> str:
-    return render_template("chat/page.html", **_chat_state(conversation), **state)
+def _page(conversation: Conversation | None) -> str:
+    visitor()  # known before the first question, so that one sent twice has one asker
+    return render_template("chat/page.html", **_chat_state(conversation))
 
 
 def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
@@ -159,22 +164,13 @@ def _appended(turn: Turn) -> Response:
     return Response(append_frame(turn.conversation, after, views) + notice(""))
 
 
-def _refused(where: Conversation | None, problem: Problem) -> BaseResponse:
+def _refused(where: Conversation | None, problem: Problem) -> Response:
     """A question that was not taken: without JavaScript the page comes back with what was typed."""
-    if request.headers.get("HX-Request"):
-        raise problem
     state = _chat_state(where) | {"notice": problem.detail, "draft": request.form.get("text", "")}
-    response = Response(render_template("chat/page.html", **state), status=problem.status)
-    if problem.retry_after:
-        response.headers["Retry-After"] = str(problem.retry_after)
-    return response
+    return mark(Response(render_template("chat/page.html", **state)), problem)
 
 
 def _done(conversation: Conversation) -> BaseResponse:
     if request.headers.get("HX-Request"):
-        return Response(status=204)
+        return Response(notice(""))
     return redirect(url_for(".conversation", public_id=conversation.public_id), code=303)
-
-
-def _is_local(target: str) -> bool:
-    return target.startswith("/") and not target.startswith(("//", "/\\"))

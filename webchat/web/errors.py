@@ -5,7 +5,6 @@ Never a traceback, never the text of an exception that was not written for peopl
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import structlog
 from flask import Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from webchat.answering.pipeline import Busy, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
@@ -35,19 +34,17 @@ def register_errors(app: Flask) -> None:
     app.register_error_handler(Exception, _respond)
 
 
-def _respond(error: Exception) -> Response:
-    problem = _as_problem(error)
-    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        log.error("request failed", status=problem.status, problem=type(error).__name__, exc_info=_trace(error))
-    response = _body(problem)
+def mark(response: Response, problem: Problem) -> Response:
+    """Give a response the status and headers of a problem."""
     response.status_code = problem.status
     response.headers["Cache-Control"] = "no-store"
     if problem.retry_after is not None:
-        response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after)))
+        response.headers["Retry-After"] = str(problem.retry_after)
     return response
 
 
-def _as_problem(error: Exception) -> Problem:
+def problem_of(error: Exception) -> Problem:
+    """What an exception means for the person whose request it ended."""
     match error:
         case Problem():
             problem = error
@@ -71,6 +68,17 @@ def _as_problem(error: Exception) -> Problem:
         case _:
             problem = Problem(500, _("Something went wrong on our side. It has been written down; please try again."))
     return problem
+
+
+def _respond(error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
+        log.error("request failed", status=problem.status, problem=repr(error), exc_info=unforeseen)
+    response = mark(_body(problem), problem)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.allow.update(error.valid_methods)
+    return response
 
 
 def _sentence(status: int) -> str:
@@ -127,8 +135,3 @@ def _problem_json(problem: Problem) -> Response:
     )
     response.mimetype = "application/problem+json"
     return response
-
-
-def _trace(error: Exception) -> bool:
-    """Whether the log needs the stack: not for states that have a name."""
-    return not isinstance(error, Problem | Busy | StorageUnavailable)

@@ -55,8 +55,10 @@ def _problems(parts: Services) -> dict[str, str]:
         parts.database.ping()
     except StorageUnavailable as error:
         problems["database"] = str(error)
-    if not parts.leases.settled:
-        problems.setdefault("database", parts.leases.problem or _("Answers that were interrupted are being closed."))
+    if parts.leases.problem:  # they are written, so this also sees a database that can only be read
+        problems.setdefault("database", parts.leases.problem)
+    elif not parts.leases.settled:
+        problems.setdefault("database", _("Answers that were interrupted are being closed."))
     return problems
 
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from flask import request
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from limits import parse_many
+from limits.errors import ConfigurationError as LimitsError
+from werkzeug.exceptions import HTTPException
 
+from webchat.config import ConfigurationError
+from webchat.web.problems import Problem
+from webchat.web.questions import json_body, session_id
 from webchat.web.services import services
 from webchat.web.visitors import known_visitor
 
@@ -21,17 +26,33 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_SESSION_CHARS = 64  # more than an id has: what is sent as one is kept as a counter's name
+
 limiter = Limiter(key_func=get_remote_address)
 
 
 def register_limits(app: Flask, settings: Settings) -> None:
-    """Count in memory, or in Redis when several processes share the limits."""
+    """Count in memory, or in Redis when several processes share the limits.
+
+    Raises:
+        ConfigurationError: a limit, or the address of Redis, cannot be understood.
+    """
+    for name in ("rate_visitor", "rate_address"):
+        try:
+            parse_many(getattr(settings, name))
+        except ValueError:
+            raise ConfigurationError(
+                f"WEBCHAT_{name.upper()} is not a rate; write one as in `30 per minute` or `600 per 10 minutes`."
+            ) from None
     app.config.update(
         RATELIMIT_STORAGE_URI=settings.redis_url or "memory://",
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=bool(settings.redis_url),  # a lost Redis must not stop the shop
         RATELIMIT_KEY_PREFIX="webchat",
     )
-    limiter.init_app(app)
+    try:
+        limiter.init_app(app)
+    except (LimitsError, ValueError):
+        raise ConfigurationError("WEBCHAT_REDIS_URL is not the address of a Redis; write redis://host:6379.") from None
 
 
 def seconds_to_wait() -> float:
@@ -58,6 +79,8 @@ def _asker() -> str:
     """The visitor of the cookie, or the conversation a program continues; empty for who is new."""
     if visitor := known_visitor():
         return visitor
-    body = request.get_json(silent=True) if request.is_json else None
-    continued = body.get("session_id") if isinstance(body, dict) else None
-    return f"session {continued}" if isinstance(continued, str) else ""
+    try:
+        continued = session_id(json_body())
+    except (Problem, HTTPException):  # the view will say so; here it would look like a counter that is broken
+        return ""
+    return f"session {continued[:_SESSION_CHARS]!a}" if continued else ""

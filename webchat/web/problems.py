@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class Problem(Exception):  # noqa: N818 - the RFC's word
     """A request that cannot be served, said to the person who sent it.
@@ -9,11 +11,11 @@ class Problem(Exception):  # noqa: N818 - the RFC's word
     Args:
         status: HTTP status.
         detail: a translated sentence that says what to do.
-        retry_after: seconds for the ``Retry-After`` header.
+        retry_after: seconds for the ``Retry-After`` header, which takes whole ones.
     """
 
     def __init__(self, status: int, detail: str, *, retry_after: float | None = None) -> None:
         super().__init__(detail)
         self.status = status
         self.detail = detail
-        self.retry_after = retry_after
+        self.retry_after = None if retry_after is None else max(1, math.ceil(retry_after))

@@ -27,8 +27,8 @@ def form_question() -> tuple[str, str]:
     Raises:
         Problem: 400 when a field is missing, empty or no UTF-8; 413 when the text is too long.
     """
-    if request.mimetype == _FORM:
-        _require_utf8_form(request.get_data(cache=True))
+    if request.mimetype != _FORM:  # in other encodings wrong bytes would become question marks unseen
+        raise Problem(400, _("There is no question in the request."))
     return clean_question(request.form.get("text")), _client_id(request.form.get("client_id"))
 
 
@@ -38,7 +38,10 @@ def json_body() -> Mapping[str, Any]:
     Raises:
         Problem: 400 when the body is no JSON object in UTF-8.
     """
-    body = request.get_json(force=True, silent=True)
+    try:
+        body = request.get_json(force=True, silent=True)
+    except RecursionError:  # nested deeper than the parser goes
+        body = None
     if not isinstance(body, dict):
         raise Problem(400, _("Send a JSON object in UTF-8."))
     return body
@@ -56,7 +59,7 @@ def clean_question(text: object) -> str:
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise Problem(400, _("The text is not valid UTF-8."))
     text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) != "Cc").strip()
-    if not text:
+    if not any(char.isprintable() and char != " " for char in text):
         raise Problem(400, _("Please type a question first."))
     limit = services().settings.max_message_chars
     if len(text) > limit:
@@ -81,15 +84,21 @@ def session_id(body: Mapping[str, Any]) -> str | None:
     return value
 
 
+def require_utf8_form() -> None:
+    """Refuse a form whose bytes are no UTF-8. Werkzeug would keep them as percent signs; nobody meant to ask that.
+
+    Raises:
+        Problem: 400.
+    """
+    if request.mimetype != _FORM:
+        return
+    try:
+        parse_qsl(request.get_data().decode(), errors="strict", keep_blank_values=True)
+    except ValueError:
+        raise Problem(400, _("The text is not valid UTF-8.")) from None
+
+
 def _client_id(value: str | None) -> str:
     if value is None or not _CLIENT_ID.fullmatch(value):
         raise Problem(400, _("This page is too old to send from. Reload it and send again."))
     return value
-
-
-def _require_utf8_form(body: bytes) -> None:
-    """Werkzeug would keep wrong bytes as percent signs; nobody meant to ask that."""
-    try:
-        parse_qsl(body.decode("ascii"), encoding="utf-8", errors="strict", keep_blank_values=True)
-    except ValueError:
-        raise Problem(400, _("The text is not valid UTF-8.")) from None

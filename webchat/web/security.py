@@ -8,18 +8,23 @@ import tempfile
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import structlog
 from flask import g, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from webchat.config import ConfigurationError
 from webchat.web.problems import Problem
+from webchat.web.questions import require_utf8_form
 from webchat.web.services import services
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flask import Flask, Response
 
     from webchat.config import Settings
@@ -30,6 +35,13 @@ csrf = CSRFProtect()
 _YEAR = 365 * 24 * 3600
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+
+
+class _SessionCookie(SecureCookieSessionInterface):
+    """Flask's signed cookie, kept off plain HTTP by browsers that came over HTTPS; a shop may start without it."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask calls it so
+        return request.is_secure
 
 
 def secure(app: Flask, settings: Settings) -> None:
@@ -50,9 +62,11 @@ def secure(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # the documented way
-    csrf.init_app(app)
+    app.session_interface = _SessionCookie()
     app.before_request(_begin)
     app.before_request(_refuse_foreign_origins)
+    app.before_request(require_utf8_form)
+    csrf.init_app(app)  # after ours: it parses the form, which must have been looked at in its bytes by then
     app.after_request(_finish)
     app.jinja_env.globals["csp_nonce"] = csp_nonce
 
@@ -68,7 +82,12 @@ def same_or_allowed_origin(origin: str | None) -> bool:
     """Whether a request with this ``Origin`` comes from our own pages or from an allowed site."""
     if origin is None:
         return True  # not a browser, or a same-origin GET
-    return urlsplit(origin).netloc == request.host or origin in services().settings.allowed_origins
+    if origin in services().settings.allowed_origins:
+        return True
+    try:
+        return urlsplit(origin).netloc == request.host
+    except ValueError:  # no browser sends what is no address
+        return False
 
 
 def _begin() -> None:
@@ -100,7 +119,7 @@ def _finish(response: Response) -> Response:
         log.info(
             "request",
             method=request.method,
-            path=request.path,
+            path=quote(request.path),  # as one word: a line break in it would start a log line of its own
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )
@@ -117,10 +136,24 @@ def _policy() -> str:
 
 
 def _secret_key(settings: Settings) -> str:
-    """The key that signs cookies: the setting, or one made once and kept readable by its owner only."""
+    """The key that signs cookies: the setting, or one made once and kept readable by its owner only.
+
+    Raises:
+        ConfigurationError: the key cannot be read or kept.
+    """
     if key := settings.secret_key.get_secret_value():
         return key
     path = settings.data_dir / "secret_key"
+    try:
+        key = _kept_key(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"The secret key cannot be kept in {path}: {error}") from error
+    if not key:
+        raise ConfigurationError(f"The secret key in {path} is empty: remove the file, and a new key is made.")
+    return key
+
+
+def _kept_key(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         # Linked into place whole: of several processes that start at once, all read the first one's.

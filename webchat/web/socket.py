@@ -14,10 +14,12 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
 import structlog
-from flask import Blueprint, current_app, request
+from flask import Blueprint, current_app, g, request
 from flask_babel import gettext as _
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
+from wsproto.events import TextMessage
+from wsproto.utilities import LocalProtocolError
 
 from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
@@ -43,12 +45,9 @@ log = structlog.get_logger(__name__)
 _HEARTBEAT = 25.0  # seconds of silence; below the idle limit of common proxies
 _UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a connection up
 _STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
-_LARGEST_FRAME = 1024  # bytes; nothing is expected of clients
-_GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT = (
-    1012,
-    1008,
-    1011,
-)  # close codes, RFC 6455 and IANA registry
+_LARGEST_FRAME = 1  # byte; nothing is expected of clients, and 0 would mean no limit
+# Close codes, RFC 6455 and IANA registry.
+_GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT = 1012, 1008, 1011
 
 bp = Blueprint("socket", __name__)
 
@@ -60,6 +59,7 @@ class OpenSockets:
         self._limit = limit
         self._lock = threading.Lock()
         self._open: set[Server] = set()
+        self._closed = False
 
     def __len__(self) -> int:
         """How many are open."""
@@ -68,14 +68,17 @@ class OpenSockets:
     @property
     def full(self) -> bool:
         """Whether one more would be too many."""
-        return len(self._open) >= self._limit
+        return self._closed or len(self._open) >= self._limit
 
     @contextmanager
     def holding(self, ws: Server) -> Iterator[None]:
         """Count a socket, and hang up when the block ends, however it ends."""
         with self._lock:
             self._open.add(ws)
+            late = self._closed
         try:
+            if late:
+                hang_up(ws, _GOING_ON_ELSEWHERE)
             yield
         finally:
             with self._lock:
@@ -85,17 +88,19 @@ class OpenSockets:
     def close_all(self) -> None:
         """Ask every page to reconnect; at shutdown, so that no socket holds the process."""
         with self._lock:
+            self._closed = True
             sockets = list(self._open)
         for ws in sockets:
             hang_up(ws, _GOING_ON_ELSEWHERE)
 
 
 def hang_up(ws: Server, code: int) -> None:
-    """Close a socket and end its reader's thread, also when the client never answers the close."""
-    with suppress(ConnectionClosed, OSError):
+    """Close a socket and end its threads, also when the client neither reads nor answers the close."""
+    with suppress(ConnectionClosed, LocalProtocolError, OSError):
+        ws.sock.settimeout(0)  # one whose buffer is full must not keep the others waiting for their farewell
         ws.close(code)
     with suppress(OSError):
-        ws.sock.shutdown(socket.SHUT_RD)
+        ws.sock.shutdown(socket.SHUT_RDWR)
     ws.event.set()
 
 
@@ -117,19 +122,20 @@ def _admit() -> None:
     """Refuse while HTTP can still say why."""
     if not same_or_allowed_origin(request.headers.get("Origin")):
         raise Problem(403, _("This is not allowed from here."))
-    own_conversation(request.args.get("conversation", ""))
+    if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
+        raise Problem(400, _("The request cannot be read."))
+    g.conversation = own_conversation(request.args.get("conversation", ""))
     if open_sockets().full:
         raise Problem(503, _("Too many pages are open right now."), retry_after=5)
 
 
 @Sock(bp).route("/ws")
 def _watch(ws: Server) -> None:
-    _set_patience(ws.sock)
-    conversation = own_conversation(request.args.get("conversation", ""))
     with open_sockets().holding(ws):
         try:
-            _send_changes(ws, conversation)
-        except (ConnectionClosed, OSError):
+            _set_patience(ws.sock)
+            _send_changes(ws, g.conversation)
+        except (ConnectionClosed, LocalProtocolError, OSError):
             pass  # the page is gone; its conversation goes on
         except StorageUnavailable as error:
             log.warning("socket ended", problem=str(error))
@@ -141,16 +147,23 @@ def _watch(ws: Server) -> None:
 def _send_changes(ws: Server, conversation: Conversation) -> None:
     with services().answerer.feeds.watch(conversation.public_id, ws.event) as feed:
         watcher = _Watcher(conversation, feed)
-        ws.send(socket_frame(watcher.whole_thread()))
+        _send(ws, socket_frame(watcher.whole_thread()))
         while ws.connected:
             quiet = not ws.event.wait(_HEARTBEAT)
             ws.event.clear()
-            if ws.input_buffer:
+            if ws.incoming_message_len or ws.input_buffer:
                 hang_up(ws, _NOTHING_EXPECTED)
                 return
             partials = watcher.catch_up()
             if partials or quiet:
-                ws.send(socket_frame(partials) if partials else "{}")
+                _send(ws, socket_frame(partials) if partials else "{}")
+
+
+def _send(ws: Server, frame: str) -> None:
+    """Send a frame whole or raise; the library's own ``send`` leaves away what a slow client's buffer cannot take."""
+    if not ws.connected:
+        raise ConnectionClosed
+    ws.sock.sendall(ws.ws.send(TextMessage(data=frame)))
 
 
 class _Watcher:
@@ -199,6 +212,8 @@ class _Watcher:
                 partials.append(message_frame(self._conversation, view))
         if new:
             partials.append(append_frame(self._conversation, self._last_id, new))
+            # The answer to its POST may have put the turn on the page already, as it was before all this.
+            partials += [message_frame(self._conversation, view) for view in new if view.source == "model"]
             self._last_id = new[-1].id
         return partials
 

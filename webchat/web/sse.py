@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, stream_with_context
 
-from webchat.answering.events import Delta, Failed, Finished
+from webchat.answering.events import Delta, Failed, Finished, Queued
 from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import Opening
 from webchat.web.fragments import failure_sentence
@@ -57,6 +57,8 @@ def _lines(turn: Turn, events: Iterator[Event]) -> Iterator[str]:
         if isinstance(event, Delta):
             for piece in _pieces(event.text):
                 yield _line({"token": piece, "done": False})
+        elif isinstance(event, Queued):  # the tutorial has no word for it, but sees that we are there
+            yield _line({"token": "", "done": False})
         elif isinstance(event, Finished | Failed):
             yield _line({"token": "", "done": True, "session_id": turn.conversation.public_id, **_end(turn, event)})
 

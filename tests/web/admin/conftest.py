@@ -31,7 +31,7 @@ def app(app: Flask, compiled_templates: FileSystemBytecodeCache) -> Flask:
 
 
 @pytest.fixture
-def browser(app: Flask) -> Browser:
+def stranger(app: Flask) -> Browser:
     """A browser that nobody has used yet."""
     return _browser(app)
 

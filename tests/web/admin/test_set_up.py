@@ -19,44 +19,44 @@ def everyone(database):
         return operators.all_operators(session)
 
 
-def set_up(browser, token, name="lin", password=PASSWORD, repeated=PASSWORD):
-    return browser.post("/admin/setup", token=token, name=name, password=password, repeated=repeated)
+def set_up(stranger, token, name="lin", password=PASSWORD, repeated=PASSWORD):
+    return stranger.post("/admin/setup", token=token, name=name, password=password, repeated=repeated)
 
 
-def test_the_link_makes_the_first_operator_and_signs_them_in(browser, database):
+def test_the_link_makes_the_first_operator_and_signs_them_in(stranger, database):
     token = issue_setup_token(database)
-    assert "This link works once" in text_of(browser.get(f"/admin/setup?token={token}"))
-    assert "There are no entries yet" in browser.follow(set_up(browser, token))
+    assert "This link works once" in text_of(stranger.get(f"/admin/setup?token={token}"))
+    assert "There are no entries yet" in stranger.follow(set_up(stranger, token))
     assert [operator.name for operator in everyone(database)] == ["lin"]
     assert actions(database) == [("lin", "operator.add")]
 
 
-def test_the_link_is_dead_once_used(browser, database):
+def test_the_link_is_dead_once_used(stranger, database):
     token = issue_setup_token(database)
-    set_up(browser, token)
-    assert browser.get(f"/admin/setup?token={token}").status_code == 410
-    assert set_up(browser, token, name="mallory").status_code == 410
+    set_up(stranger, token)
+    assert stranger.get(f"/admin/setup?token={token}").status_code == 410
+    assert set_up(stranger, token, name="mallory").status_code == 410
     assert len(everyone(database)) == 1
     assert issue_setup_token(database) is None
 
 
-def test_a_new_link_ends_the_one_before(browser, database):
+def test_a_new_link_ends_the_one_before(stranger, database):
     old, new = issue_setup_token(database), issue_setup_token(database)
-    assert browser.get(f"/admin/setup?token={old}").status_code == 410
-    assert browser.get(f"/admin/setup?token={new}").status_code == 200
+    assert stranger.get(f"/admin/setup?token={old}").status_code == 410
+    assert stranger.get(f"/admin/setup?token={new}").status_code == 200
 
 
-def test_the_link_dies_when_an_operator_comes_otherwise(browser, database):
+def test_the_link_dies_when_an_operator_comes_otherwise(stranger, database):
     token = issue_setup_token(database)
     ensure_admin_password(database, PASSWORD)
-    assert set_up(browser, token).status_code == 410
+    assert set_up(stranger, token).status_code == 410
     assert [operator.name for operator in everyone(database)] == ["admin"]
 
 
 @pytest.mark.parametrize("query", ["", "?token=", "?token=wrong", "?token=%00", "?token=" + "x" * 5000])
-def test_a_wrong_link_says_so(browser, database, query):
+def test_a_wrong_link_says_so(stranger, database, query):
     issue_setup_token(database)
-    refused = browser.get(f"/admin/setup{query}")
+    refused = stranger.get(f"/admin/setup{query}")
     assert refused.status_code == 410
     assert "restart the site for a new one" in text_of(refused)
 
@@ -72,7 +72,7 @@ def test_only_a_hash_of_the_token_is_stored(database):
 def test_of_many_who_use_the_link_at_once_one_becomes_operator(app, database):
     token = issue_setup_token(database)
     browsers = [Browser(app.test_client()) for _ in range(6)]
-    csrf_tokens = [browser.csrf_token() for browser in browsers]
+    csrf_tokens = [stranger.csrf_token() for stranger in browsers]
     start = Barrier(len(browsers), timeout=30)
 
     def race(number):
@@ -94,13 +94,13 @@ def test_of_many_who_use_the_link_at_once_one_becomes_operator(app, database):
     ({"password": "x" * 201, "repeated": "x" * 201}, "Use 10 to 200 characters"),
     ({"repeated": "another long password"}, "The two passwords differ"),
 ])  # fmt: skip
-def test_what_cannot_be_used_is_said_and_the_link_stays_alive(browser, database, fields, sentence):
+def test_what_cannot_be_used_is_said_and_the_link_stays_alive(stranger, database, fields, sentence):
     token = issue_setup_token(database)
-    refused = set_up(browser, token, **fields)
+    refused = set_up(stranger, token, **fields)
     assert refused.status_code == 422
     assert sentence in text_of(refused)
     assert 'aria-invalid="true"' in refused.text
-    assert set_up(browser, token).status_code == 303
+    assert set_up(stranger, token).status_code == 303
 
 
 def test_an_unattended_deploy_gets_an_operator_from_its_settings(database):

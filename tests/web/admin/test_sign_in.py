@@ -19,68 +19,68 @@ def account(database, password_hash):
         return operators.add(session, "lin", password_hash)
 
 
-def test_an_operator_signs_in_and_out(browser, account, database):
-    assert "There are no entries yet" in browser.follow(browser.sign_in("lin"))
+def test_an_operator_signs_in_and_out(stranger, account, database):
+    assert "There are no entries yet" in stranger.follow(stranger.sign_in("lin"))
     assert actions(database) == [("lin", "operator.sign_in")]
     with database.read() as session:
         assert operators.by_id(session, account.id).signed_in_at
 
-    assert browser.follow(browser.post("/admin/sign-out")).startswith("Sign in")
-    assert browser.get("/admin/faq").status_code == 303
+    assert stranger.follow(stranger.post("/admin/sign-out")).startswith("Sign in")
+    assert stranger.get("/admin/faq").status_code == 303
 
 
 @pytest.mark.parametrize(("name", "password"), [
     ("lin", "a wrong password"), ("nobody", PASSWORD), ("", ""), ("lin", PASSWORD * 20), ("lin\0", PASSWORD),
     ("x" * 100_000, PASSWORD), ("' OR 1=1 --", PASSWORD),
 ])  # fmt: skip
-def test_a_wrong_name_or_password_is_refused_in_the_same_words(browser, account, name, password):
-    page = browser.sign_in(name, password)
+def test_a_wrong_name_or_password_is_refused_in_the_same_words(stranger, account, name, password):
+    page = stranger.sign_in(name, password)
     assert page.status_code == 401
     assert "Name or password is wrong." in text_of(page)
-    assert browser.get("/admin/faq").status_code == 303
+    assert stranger.get("/admin/faq").status_code == 303
 
 
-def test_the_name_is_kept_after_a_slip_and_the_password_is_not(browser, account):
-    page = browser.sign_in('lin"><script>', "a wrong password").text
+def test_the_name_is_kept_after_a_slip_and_the_password_is_not(stranger, account):
+    page = stranger.sign_in('lin"><script>', "a wrong password").text
     assert 'value="lin&#34;&gt;&lt;script&gt;"' in page
     assert "a wrong password" not in page
 
 
-def test_one_name_can_be_tried_five_times_a_minute(app, browser, account):
+def test_one_name_can_be_tried_five_times_a_minute(app, stranger, account):
     for _ in range(5):
-        assert browser.sign_in("lin", "a wrong password").status_code == 401
-    refused = browser.sign_in("lin")
+        assert stranger.sign_in("lin", "a wrong password").status_code == 401
+    refused = stranger.sign_in("lin")
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert "Too many attempts" in text_of(refused)
-    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "10.0.0.9"}, "data": {"csrf_token": browser.csrf_token(), "name": "lin"}}
-    assert browser.client.post("/admin/sign-in", **elsewhere).status_code == 429
-    assert browser.get("/admin/sign-in").status_code == 200
+    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "10.0.0.9"}, "data": {"csrf_token": stranger.csrf_token(), "name": "lin"}}
+    assert stranger.client.post("/admin/sign-in", **elsewhere).status_code == 429
+    assert stranger.get("/admin/sign-in").status_code == 200
 
 
-def test_one_address_can_try_ten_times_a_minute(browser):
-    statuses = [browser.sign_in(f"name {number}", "a wrong password").status_code for number in range(11)]
+def test_one_address_can_try_ten_times_a_minute(stranger):
+    statuses = [stranger.sign_in(f"name {number}", "a wrong password").status_code for number in range(11)]
     assert statuses == [401] * 10 + [429]
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_strangers_are_sent_to_the_sign_in_page_and_back(browser, account, path):
-    sent = browser.get(f"{path}?q=%E9%80%80")
+def test_strangers_are_sent_to_the_sign_in_page_and_back(stranger, account, path):
+    sent = stranger.get(f"{path}?q=%E9%80%80")
     assert sent.status_code == 303
-    assert "Sign in" in browser.follow(sent)
-    following = browser.sign_in("lin", next=f"{path}?q=%E9%80%80")
+    assert "Sign in" in stranger.follow(sent)
+    following = stranger.sign_in("lin", next=f"{path}?q=%E9%80%80")
     assert following.location == f"{path}?q=%E9%80%80"
 
 
 @pytest.mark.parametrize("path", COMMANDS)
-def test_strangers_cannot_change_anything(browser, path):
-    refused = browser.post(path, status="published")
+def test_strangers_cannot_change_anything(stranger, path):
+    refused = stranger.post(path, status="published")
     assert refused.status_code == 303
     assert refused.location.startswith("/admin/sign-in")
 
 
-def test_htmx_is_told_to_open_the_sign_in_page(browser):
-    refused = browser.post("/admin/faq/1/status", headers=HTMX, status="published")
+def test_htmx_is_told_to_open_the_sign_in_page(stranger):
+    refused = stranger.post("/admin/faq/1/status", headers=HTMX, status="published")
     assert refused.status_code == 401
     assert refused.headers["HX-Redirect"] == "/admin/sign-in?next=/admin/faq?q%3Drefund"
     assert refused.text == ""
@@ -90,8 +90,8 @@ def test_htmx_is_told_to_open_the_sign_in_page(browser):
     "https://evil.example/", "//evil.example/", "/\\evil.example", "/admin/\\evil.example", "/admin/\t//evil.example",
     "/admin/\r\nSet-Cookie: a=b", "javascript:alert(1)", "/", "/c/1", " /admin/faq", "",
 ])  # fmt: skip
-def test_next_leads_to_admin_pages_only(browser, account, target):
-    assert browser.sign_in("lin", next=target).location == "/admin/faq"
+def test_next_leads_to_admin_pages_only(stranger, account, target):
+    assert stranger.sign_in("lin", next=target).location == "/admin/faq"
 
 
 def test_a_new_password_ends_every_session(lin, database, password_hash):
@@ -106,14 +106,14 @@ def test_a_session_ends_after_two_weeks(lin):
     assert lin.get("/admin/faq").status_code == 303
 
 
-def test_signing_in_keeps_the_visitor_and_drops_everything_else(browser, account):
-    browser.get("/")
-    with browser.client.session_transaction() as cookie:
+def test_signing_in_keeps_the_visitor_and_drops_everything_else(stranger, account):
+    stranger.get("/")
+    with stranger.client.session_transaction() as cookie:
         cookie.update(visitor_id="v", language="en", planted="x")
         cookie.permanent = True
         planted = cookie["csrf_token"]
-    browser.sign_in("lin")
-    with browser.client.session_transaction() as cookie:
+    stranger.sign_in("lin")
+    with stranger.client.session_transaction() as cookie:
         assert {"visitor_id": "v", "language": "en", "_permanent": True}.items() <= dict(cookie).items()
         assert "planted" not in cookie
         assert cookie.get("csrf_token") != planted
@@ -133,8 +133,8 @@ def test_who_is_signed_in_need_not_sign_in_again(lin):
     assert lin.get("/admin/sign-in?next=/admin/faq/new").location == "/admin/faq/new"
 
 
-def test_without_operators_the_page_points_to_the_set_up_link(browser, database):
-    assert "Open the set-up link" in text_of(browser.get("/admin/sign-in"))
+def test_without_operators_the_page_points_to_the_set_up_link(stranger, database):
+    assert "Open the set-up link" in text_of(stranger.get("/admin/sign-in"))
 
 
 def test_passwords_are_hashed_with_argon2_and_compared_by_what_was_meant():

@@ -36,6 +36,9 @@ _DEPLOYED_NAME = "admin"
 def issue_setup_token(database: Database) -> str | None:
     """Make the token of a new set-up link, which ends the link before; None when there is an operator."""
     token = secrets.token_urlsafe(32)
+    with database.read() as rows:  # so that a read-only database that has an operator can be served
+        if operators.any_exist(rows):
+            return None
     with database.write() as rows:
         if operators.any_exist(rows):
             return None

@@ -1,0 +1,350 @@
+"""What operators do to the FAQ, and that visitors get it at once."""
+
+from __future__ import annotations
+
+import pytest
+from admin_cast import HTMX, actions, all_entries, stamp_in, stored, text_of
+
+from webchat.storage import audit, faq
+
+LONG = "字" * 201
+
+
+def test_a_new_entry_answers_the_next_visitor(lin, stranger, database):
+    assert "Visitors get this answer from now on" in lin.follow(
+        lin.add("能刻字吗？\r\n可以刻名字吗", "可以，**免费**刻字。", group="定制", publish="1")
+    )
+    assert "免费 刻字" in stranger.ask("请问可以刻名字吗")
+    (entry,) = all_entries(database)
+    assert [phrasing.text for phrasing in entry.phrasings] == ["能刻字吗？", "可以刻名字吗"]
+    assert (entry.group_name, entry.origin, entry.status) == ("定制", "curated", "published")
+    assert actions(database)[0] == ("lin", "faq.add")
+
+
+def test_an_edit_answers_the_next_visitor(lin, stranger, entry, database):
+    assert "七天内" in stranger.ask("怎么退货")
+    lin.follow(lin.edit(entry.id, "怎么退货？", "三十天内可以退货。", seen=lin.seen(entry.id)))
+    assert "三十天内" in stranger.ask("怎么退货")
+    assert [phrasing.text for phrasing in stored(database, entry.id).phrasings] == ["怎么退货？"]
+
+
+def test_the_record_keeps_what_an_edit_replaced(lin, entry, database):
+    lin.edit(entry.id, "怎么退货？", "三十天内可以退货。", seen=lin.seen(entry.id))
+    with database.read() as session:
+        record = audit.recent(session, 1)[0]
+    assert (record.operator_name, record.action, record.subject) == ("lin", "faq.edit", f"entry {entry.id}")
+    assert record.detail["before"]["answer"] == "七天内可以**退货**。"
+
+
+def test_an_edit_keeps_when_an_entry_is_valid(lin, database):
+    with database.write() as session:
+        began = faq.create(session, phrasings=["双十一"], answer="打折").created_at
+        entry = faq.create(session, phrasings=["满减"], answer="满减", valid_from=began, valid_until=began)
+    lin.follow(lin.edit(entry.id, "满减", "满一百减十", seen=lin.seen(entry.id)))
+    now = stored(database, entry.id)
+    assert (now.valid_from, now.valid_until) == (began, began)
+
+
+def test_a_draft_answers_nobody_until_it_is_published(lin, stranger, database):
+    assert "Saved as a draft" in lin.follow(lin.add("能刻字吗", "可以刻字。"))
+    assert "可以刻字" not in stranger.ask("能刻字吗")
+    (entry,) = all_entries(database)
+    lin.follow(lin.edit(entry.id, "能刻字吗", "可以刻字。", seen=lin.seen(entry.id), publish="1"))
+    assert "可以刻字" in stranger.ask("能刻字吗")
+
+
+def test_a_disabled_entry_answers_nobody_until_it_is_published_again(lin, stranger, entry, database):
+    path, back = f"/admin/faq/{entry.id}/status", "/admin/faq?q=%E9%80%80"
+    response = lin.post(path, status="disabled", back=back)
+    assert response.location == back
+    assert "Visitors do not get this answer" in lin.follow(response)
+    assert "七天内" not in stranger.ask("怎么退货")
+    lin.follow(lin.post(path, status="published"))
+    assert "七天内" in stranger.ask("怎么退货")
+    assert actions(database)[:2] == [("lin", "faq.published"), ("lin", "faq.disabled")]
+
+
+def test_htmx_gets_the_changed_row_and_a_notice(lin, entry):
+    response = lin.post(f"/admin/faq/{entry.id}/status", headers=HTMX, status="disabled", back="/admin/faq")
+    assert response.status_code == 200
+    assert response.text.lstrip().startswith(f'<li id="entry-{entry.id}"')
+    assert '<hx-partial hx-target="#notice"' in response.text
+    assert "Publish" in text_of(response)
+
+
+@pytest.mark.parametrize("status", ["", "draft", "deleted"])
+def test_a_row_takes_no_other_status(lin, entry, database, status):
+    assert lin.post(f"/admin/faq/{entry.id}/status", status=status).status_code == 400
+    assert stored(database, entry.id).status == "published"
+
+
+@pytest.mark.parametrize("number", [404, 2**31, 2**63, 10**30])
+def test_an_entry_that_is_not_there_is_a_404(lin, number):
+    assert lin.get(f"/admin/faq/{number}").status_code == 404
+    assert lin.post(f"/admin/faq/{number}/status", status="published").status_code == 404
+
+
+def test_a_deleted_entry_comes_back_as_it_was(lin, stranger, entry, database):
+    with database.write() as session:
+        faq.count_hit(session, entry.id)
+    deleted = lin.follow(lin.post(f"/admin/faq/{entry.id}/delete"))
+    assert "“怎么退货？” was deleted. Undo" in deleted
+    assert "七天内" not in stranger.ask("怎么退货")
+
+    assert "1 entry is back." in lin.follow(lin.post("/admin/faq/undo"))
+    assert "七天内" in stranger.ask("怎么退货")
+    (back,) = all_entries(database)
+    assert (back.answer, back.group_name, back.created_at) == (entry.answer, entry.group_name, entry.created_at)
+    assert back.hits >= 1
+    assert actions(database)[:2] == [("lin", "faq.restore"), ("lin", "faq.delete")]
+
+
+def test_undo_works_once_and_for_who_deleted(lin, wei, entry, database):
+    lin.post(f"/admin/faq/{entry.id}/delete")
+    assert "nothing to undo" in wei.follow(wei.post("/admin/faq/undo"))
+    lin.post("/admin/faq/undo")
+    assert "nothing to undo" in lin.follow(lin.post("/admin/faq/undo"))
+    assert len(all_entries(database)) == 1
+
+
+def test_an_entry_deleted_twice_says_so(lin, wei, entry):
+    lin.post(f"/admin/faq/{entry.id}/delete")
+    assert "had been deleted before" in wei.follow(wei.post(f"/admin/faq/{entry.id}/delete"))
+
+
+def test_what_others_answer_by_now_comes_back_as_a_draft(lin, entry, database):
+    lin.post(f"/admin/faq/{entry.id}/delete")
+    lin.add("退货流程", "请联系客服。", publish="1")
+    assert "1 of them is a draft" in lin.follow(lin.post("/admin/faq/undo"))
+    assert sorted(entry.status for entry in all_entries(database)) == ["draft", "published"]
+
+
+# --- What cannot be saved ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("fields", "sentence"), [
+    ({"phrasings": ""}, "Write at least one question"),
+    ({"phrasings": " \r\n\t\r\n"}, "Write at least one question"),
+    ({"phrasings": "怎么退货\n？？！…"}, "Question 2: It needs at least one letter"),
+    ({"phrasings": "🙂"}, "Question 1: It needs at least one letter"),
+    ({"phrasings": LONG}, "Question 1: 201 characters are too many; at most 200 fit"),
+    ({"phrasings": "\n".join(f"问题 {n}" for n in range(51))}, "These are 51 questions; at most 50 fit"),
+    ({"phrasings": "退\0货"}, "Question 1: Control characters"),
+    ({"answer": " \n "}, "Write the answer"),
+    ({"answer": "字" * 10_001}, "The answer has 10001 characters; at most 10000 fit"),
+    ({"answer": "退\x1b货"}, "Control characters"),
+    ({"group": "组" * 41}, "at most 40 characters"),
+    ({"group": "a\0b"}, "Control characters"),
+])  # fmt: skip
+def test_what_cannot_be_saved_is_said_and_kept_in_the_form(lin, database, fields, sentence):
+    typed = {"phrasings": "怎么退货", "answer": "七天内可以退货。", **fields}
+    refused = lin.add(**typed, publish="1")
+    assert refused.status_code == 422
+    assert sentence in text_of(refused)
+    assert 'aria-invalid="true"' in refused.text
+    assert all(part in refused.text for part in ("怎么退货" if "phrasings" not in fields else "七天内可以退货。",))
+    assert all_entries(database) == []
+
+
+def test_the_largest_entry_is_saved_as_it_was_typed(lin, database):
+    phrasings = [f"{n:02}" + "字" * 198 for n in range(50)]
+    answer = "    code\n\n" + "字" * 9_990
+    assert lin.add("\r\n".join(phrasings), answer.replace("\n", "\r\n"), group="组" * 40).status_code == 303
+    (entry,) = all_entries(database)
+    assert [phrasing.text for phrasing in entry.phrasings] == phrasings
+    assert entry.answer == answer
+
+
+def test_a_question_that_another_entry_answers_is_refused_with_a_link_to_it(lin, entry, database):
+    refused = lin.add("换货\n请问怎么退货呢", "请联系客服。", publish="1")
+    assert refused.status_code == 409
+    assert "“请问怎么退货呢” is answered by 怎么退货？" in text_of(refused)
+    assert f'href="/admin/faq/{entry.id}"' in refused.text
+    assert "请联系客服。" in refused.text
+    assert len(all_entries(database)) == 1
+
+
+def test_a_draft_may_repeat_a_question_but_not_be_published(lin, entry, database):
+    lin.add("退货流程", "请联系客服。")
+    draft = next(found for found in all_entries(database) if found.status == "draft")
+    path = f"/admin/faq/{draft.id}/status"
+
+    refused = lin.post(path, status="published")
+    assert refused.status_code == 409
+    assert "请联系客服。" in refused.text
+
+    refused = lin.post(path, headers=HTMX, status="published")
+    assert refused.status_code == 409
+    assert refused.text.lstrip().startswith('<hx-partial hx-target="#notice"')
+    assert f'href="/admin/faq/{entry.id}"' in refused.text
+
+    refused = lin.edit(draft.id, "退货流程", "请联系客服！", seen=lin.seen(draft.id), publish="1")
+    assert refused.status_code == 409
+    now = stored(database, draft.id)
+    assert (now.status, now.answer) == ("draft", "请联系客服。")
+
+
+def test_an_entry_does_not_stand_in_its_own_way(lin, entry):
+    assert lin.edit(entry.id, "退货流程\n怎么退货？\n怎么退货", "新", seen=lin.seen(entry.id)).status_code == 303
+
+
+# --- Two operators -----------------------------------------------------------------------------------------------
+
+
+def test_the_second_to_save_sees_both_versions_and_decides(lin, wei, entry, database):
+    seen_by_both = lin.seen(entry.id)
+    lin.follow(lin.edit(entry.id, "怎么退货？", "Lin: 三十天。", seen=seen_by_both))
+
+    refused = wei.edit(entry.id, "怎么退货？\n退款呢", "Wei: 六十天。", group="售后", seen=seen_by_both)
+    assert refused.status_code == 409
+    page = text_of(refused)
+    assert "Someone else has changed this entry" in page
+    assert "Lin: 三十天。" in page
+    assert all(typed in page for typed in ("Wei: 六十天。", "退款呢"))
+    assert 'value="售后"' in refused.text
+    assert stored(database, entry.id).answer == "Lin: 三十天。"
+
+    wei.follow(wei.edit(entry.id, "怎么退货？\n退款呢", "Wei: 六十天。", seen=stamp_in(refused)))
+    assert stored(database, entry.id).answer == "Wei: 六十天。"
+
+
+def test_an_entry_deleted_while_it_was_edited_can_be_saved_as_a_new_one(lin, wei, entry, database):
+    seen = wei.seen(entry.id)
+    lin.post(f"/admin/faq/{entry.id}/delete")
+    refused = wei.edit(entry.id, "怎么退货？", "Wei: 六十天。", seen=seen)
+    assert refused.status_code == 409
+    assert "Someone has deleted this entry" in text_of(refused)
+    assert "Wei: 六十天。" in refused.text
+    assert 'action="/admin/faq/new"' in refused.text
+    assert all_entries(database) == []
+
+
+@pytest.mark.parametrize("seen", ["", "yesterday", "2020-01-01T00:00:00+00:00"])
+def test_a_form_without_a_valid_stamp_replaces_nothing(lin, entry, database, seen):
+    assert lin.edit(entry.id, "怎么退货？", "新", seen=seen).status_code == 409
+    assert stored(database, entry.id).answer == entry.answer
+
+
+# --- Preview and hostile text ------------------------------------------------------------------------------------
+
+
+def test_a_preview_saves_nothing_and_keeps_what_was_typed(lin, database):
+    page = lin.add("能刻字吗", "可以**刻字**。", preview="1")
+    assert "<strong>刻字</strong>" in page.text
+    assert "可以**刻字**。" in page.text
+    fragment = lin.post("/admin/faq/new", headers=HTMX, phrasings="", answer="可以**刻字**。", preview="1")
+    assert "<strong>刻字</strong>" in fragment.text
+    assert "<html" not in fragment.text
+    assert all_entries(database) == []
+
+
+def test_hostile_text_is_shown_as_text(lin, stranger):
+    attack = "<script>alert(1)</script><img src=x onerror=alert(1)>"
+    answer = f"{attack} [click](javascript:alert(1)) </textarea>"
+    lin.add(f"刻字{attack}", answer, group=attack[:40], publish="1")
+    pages = [lin.get("/admin/faq"), lin.get("/admin/faq/1"), lin.add("a", answer, preview="1")]
+    for page in pages:
+        assert page.status_code == 200
+        assert "alert(1)" in page.text
+        for harm in ("<script>alert", "<img src=x", "href=\"javascript:", " </textarea></textarea>"):
+            assert harm not in page.text
+    assert "<script>alert" not in stranger.ask(f"刻字{attack}")
+
+
+# --- The list ----------------------------------------------------------------------------------------------------
+
+
+def add_all(database, *questions, status="published"):
+    with database.write() as session:
+        for question in questions:
+            faq.create(session, phrasings=[question], answer=f"answer to {question}", status=status)
+
+
+def listed(response):
+    """The questions on a list page, or in its fragment."""
+    import re
+
+    return re.findall(r'<h2><a href="/admin/faq/\d+">([^<]*)</a></h2>', response.text)
+
+
+@pytest.mark.parametrize(("text", "found"), [
+    ("%", ["100% cotton"]), ("_", ["size_m"]), ("\\", ["back\\slash"]), ("COTTON", ["100% cotton"]),
+    ("answer to size", ["size_m"]), ("  cotton ", ["100% cotton"]), ("\0cot\x07ton", ["100% cotton"]),
+    ("zzz", []), ("x" * 100_000, []),
+])  # fmt: skip
+def test_search_takes_signs_literally(lin, database, text, found):
+    add_all(database, "100% cotton", "size_m", "back\\slash", "plain")
+    response = lin.get("/admin/faq", query_string={"q": text})
+    assert response.status_code == 200
+    assert listed(response) == found
+    assert found or "Nothing was found" in text_of(response)
+
+
+def test_htmx_gets_the_list_and_the_count_alone(lin, database):
+    add_all(database, "100% cotton", "plain")
+    response = lin.get("/admin/faq?q=cotton&status=", headers=HTMX)
+    assert listed(response) == ["100% cotton"]
+    assert '<hx-partial hx-target="#found" hx-swap="innerHTML">1 entry</hx-partial>' in response.text
+    assert "<html" not in response.text
+
+
+def test_the_list_can_be_narrowed_by_status(lin, database):
+    add_all(database, "on")
+    add_all(database, "off", status="disabled")
+    assert listed(lin.get("/admin/faq?status=disabled")) == ["off"]
+    assert listed(lin.get("/admin/faq?status=nonsense")) == ["off", "on"]
+    assert "Nothing was found" in text_of(lin.get("/admin/faq?status=draft"))
+
+
+@pytest.mark.parametrize(("page", "shown"), [
+    ("1", 25), ("2", 5), ("3", 5), ("0", 25), ("-1", 25), ("x", 25), ("9" * 30, 5), ("9" * 5000, 25),
+])  # fmt: skip
+def test_a_long_list_has_pages(lin, database, page, shown):
+    add_all(database, *(f"question {number}" for number in range(30)))
+    response = lin.get(f"/admin/faq?q=question&page={page}")
+    assert len(listed(response)) == shown
+    assert "30 entries" in text_of(response)
+    assert f'href="/admin/faq?page={1 if shown == 5 else 2}&amp;q=question"' in response.text
+
+
+def test_the_list_shows_hits_and_times_in_the_shops_zone(lin, stranger, entry, settings):
+    stranger.ask("怎么退货")
+    page = text_of(lin.get("/admin/faq"))
+    shop_time = entry.updated_at.astimezone(__import__("zoneinfo").ZoneInfo(settings.timezone))
+    assert f"changed {shop_time:%Y-%m-%d %H:%M}" in page
+    assert "answered 1 time" in page
+    assert "2 phrasings" in page
+
+
+# --- The example FAQ ---------------------------------------------------------------------------------------------
+
+
+def test_the_example_is_loaded_removed_with_one_click_and_brought_back(lin, stranger, database):
+    assert "84 example entries were added" in lin.follow(lin.post("/admin/faq/example"))
+    assert "30 分钟" in stranger.ask("怎么下单")
+    example = all_entries(database)[0]
+    lin.edit(example.id, "我们自己的问题", "我们自己的答案", seen=lin.seen(example.id))
+    lin.add("自己加的", "不属于示例", publish="1")
+
+    assert "84 example entries were removed. Undo" in lin.follow(lin.post("/admin/faq/example/remove"))
+    assert [entry.question for entry in all_entries(database)] == ["自己加的"]
+
+    assert "84 entries are back" in lin.follow(lin.post("/admin/faq/undo"))
+    assert "我们自己的答案" in stranger.ask("我们自己的问题")
+    assert {entry.batch for entry in all_entries(database)} == {"example", None}
+    assert ("lin", "faq.load") in actions(database)
+    assert ("lin", "faq.remove") in actions(database)
+
+
+def test_the_example_is_there_once(lin, database):
+    lin.post("/admin/faq/example")
+    assert "0 example entries were added" in lin.follow(lin.post("/admin/faq/example"))
+    assert len(all_entries(database)) == 84
+
+
+def test_the_page_offers_what_can_be_done_with_the_example(lin):
+    assert "Load the example FAQ" in text_of(lin.get("/admin/faq"))
+    lin.post("/admin/faq/example")
+    page = text_of(lin.get("/admin/faq"))
+    assert "Remove the example FAQ" in page
+    assert "Load the example FAQ" not in page
