@@ -6,8 +6,11 @@ One process, because the model and its batch live in it; threads, because every 
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import Any
+
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from webchat.config import ConfigurationError, load_settings
 
@@ -16,9 +19,27 @@ try:
 except ConfigurationError as error:
     raise SystemExit(str(error)) from None
 
+
+class Worker(ThreadWorker):
+    """gunicorn's thread worker, which closes a connection on the thread that served it.
+
+    Closing waits up to two seconds for the client to hang up. gunicorn's own does that on its one main thread: a
+    client that asks for a close and stays would keep everyone else from connecting.
+    """
+
+    def handle(self, conn: TConn) -> object:
+        """Serve a connection's next request; False when there will be no more."""
+        result = super().handle(conn)
+        if result is False:
+            with suppress(OSError):  # a WebSocket has closed it already
+                conn.close(graceful=True)
+            conn.close = lambda graceful=False: None  # noqa: ARG005 - the main thread will call it so
+        return result
+
+
 wsgi_app = "wsgi:app"
 bind = f"{_settings.host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = Worker
 workers = 1
 # Every socket holds a thread; the rest are for pages, streams of POST /chat and health checks.
 threads = _settings.max_sockets + 64

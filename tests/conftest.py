@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,7 +17,6 @@ from webchat.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from flask import Flask
     from flask.testing import FlaskClient
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
     """No setting of the shell, and no ``.env`` of the checkout, reaches a test."""
-    kept = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("WEBCHAT_") and name != "WEBCHAT_TEST_MODEL"}
+    kept = {
+        name: os.environ.pop(name)
+        for name in list(os.environ)
+        if name.startswith("WEBCHAT_") and name != "WEBCHAT_TEST_MODEL"
+    }
     env_file, Settings.model_config["env_file"] = Settings.model_config["env_file"], None
     yield
     Settings.model_config["env_file"] = env_file
@@ -75,3 +79,12 @@ def database(app: Flask) -> Database:
 def client(app: Flask) -> FlaskClient:
     """A visitor's browser without JavaScript."""
     return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The weights that are served; ``make test`` fetches them and says where they are."""
+    path = os.environ.get("WEBCHAT_TEST_MODEL")
+    if not path:
+        pytest.fail("WEBCHAT_TEST_MODEL names no weights: run `make test`, or deselect with -m 'not model'")
+    return Path(path)

@@ -5,7 +5,7 @@ from babel.messages.pofile import read_po
 
 from webchat.config import CHECKOUT
 
-CATALOGUE = CHECKOUT / "webchat" / "translations" / "zh_CN" / "LC_MESSAGES" / "messages.po"
+CATALOGUE = CHECKOUT / "webchat" / "translations" / "zh" / "LC_MESSAGES" / "messages.po"
 KEYWORDS = {"_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2)}
 
 
@@ -16,7 +16,7 @@ def texts_in(folder, method, pattern):
 
 def catalogue():
     with CATALOGUE.open("rb") as file:
-        return read_po(file, locale="zh_CN")
+        return read_po(file, locale="zh")
 
 
 def test_every_text_has_a_chinese_translation():

@@ -84,11 +84,12 @@ def prepare(goal: str) -> None:
     prepare_packages(wheel, TEST_EXTRAS if for_tests else "")
     prepare_frontend([AXE] if for_tests else [])
     prepare_translations()
-    if goal in ("run", "test"):
-        webchat("model", "fetch")
     if goal == "run":
-        webchat("db", "upgrade")
-        webchat("faq", "example")
+        say("The model (about 490 MB, the first time), the database and the example FAQ")
+        webchat("model fetch", "db upgrade", "faq example")
+    if goal == "test":
+        say("The model (about 490 MB, the first time)")
+        webchat("model fetch")
 
 
 def prepare_venv(wheel: llama_wheel.Wheel) -> None:
@@ -202,11 +203,12 @@ def prepare_translations() -> None:
     save_state(state | {"translations": key})
 
 
-def webchat(*arguments: str) -> None:
-    """Run one of our own commands; it says itself what it does."""
-    done = subprocess.run([WEBCHAT, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own
+def webchat(*lines: str) -> None:
+    """Run some of our own commands; they say themselves what they do."""
+    command: list[str | Path] = [PYTHON, ROOT / "tools" / "webchat_commands.py", *lines]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
     if done.returncode:
-        raise SetupError(f"Stopped, because `webchat {' '.join(arguments)}` did not succeed; it says why above.")
+        raise SetupError("Stopped; the reason is above. When it is mended, the same command goes on from here.")
 
 
 def pip_progress(line: str) -> str:

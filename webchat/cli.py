@@ -101,7 +101,9 @@ def db() -> None:
 def upgrade() -> None:
     """Bring the database to this version's tables; an SQLite file is copied first."""
     settings = load_settings()
-    changed = schema.upgrade(Database(settings.resolved_database_url), settings.data_dir / "snapshots")
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.resolved_database_url)
+    changed = schema.upgrade(database, settings.data_dir / "snapshots")
     click.echo("The database was upgraded." if changed else "The database is up to date.")
 
 

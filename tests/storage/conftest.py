@@ -18,7 +18,7 @@ from webchat.storage import conversations, schema
 from webchat.storage.database import Database
 from webchat.storage.tables import Base, Setting
 
-PATIENCE = 5.0
+PATIENCE = 20.0  # generous: the machine that runs the tests may be busy
 SERVER_ACCOUNTS = (
     "postgres",
     "nobody",

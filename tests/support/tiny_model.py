@@ -31,19 +31,9 @@ def _byte_symbols() -> list[str]:
     return symbols
 
 
-def write_tiny_model(path: Path, *, seed: int = 0) -> Path:
-    """Write the model to ``path`` (about 600 kB) and give the path back."""
-    random = np.random.default_rng(seed)
+def add_vocabulary(writer: gguf.GGUFWriter) -> None:
+    """Write the bytes and the ChatML tokens as a vocabulary."""
     tokens = [*_byte_symbols(), *SPECIALS]
-    writer = gguf.GGUFWriter(path, "qwen2")
-    writer.add_context_length(CONTEXT)
-    writer.add_embedding_length(WIDTH)
-    writer.add_block_count(LAYERS)
-    writer.add_feed_forward_length(FEED_FORWARD)
-    writer.add_head_count(HEADS)
-    writer.add_head_count_kv(KV_HEADS)
-    writer.add_rope_freq_base(10000.0)
-    writer.add_layer_norm_rms_eps(1e-6)
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("qwen2")
     writer.add_token_list(tokens)
@@ -53,15 +43,36 @@ def write_tiny_model(path: Path, *, seed: int = 0) -> Path:
     writer.add_bos_token_id(tokens.index("<|endoftext|>"))
     writer.add_add_bos_token(value=False)
 
-    def weight(name: str, *shape: int) -> None:
-        writer.add_tensor(name, (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32))
+
+def write_tiny_model(path: Path, *, seed: int = 0, endless: bool = False) -> Path:
+    """Write the model to ``path`` (about 600 kB) and give the path back.
+
+    Its answers end by chance, after some dozens of tokens; those of an ``endless`` one at their limit only.
+    """
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, "qwen2")
+    writer.add_context_length(CONTEXT)
+    writer.add_embedding_length(WIDTH)
+    writer.add_block_count(LAYERS)
+    writer.add_feed_forward_length(FEED_FORWARD)
+    writer.add_head_count(HEADS)
+    writer.add_head_count_kv(KV_HEADS)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_layer_norm_rms_eps(1e-6)
+    add_vocabulary(writer)
+
+    def weight(name: str, *shape: int, zeros_from: int | None = None) -> None:
+        values = (random.standard_normal(shape) / np.sqrt(shape[-1])).astype(np.float32)
+        values[zeros_from if zeros_from is not None else len(values) :] = 0
+        writer.add_tensor(name, values)
 
     def constant(name: str, size: int, value: float) -> None:
         writer.add_tensor(name, np.full(size, value, dtype=np.float32))
 
-    head = WIDTH // HEADS
-    weight("token_embd.weight", len(tokens), WIDTH)
-    weight("output.weight", len(tokens), WIDTH)
+    head, vocabulary = WIDTH // HEADS, 256 + len(SPECIALS)
+    weight("token_embd.weight", vocabulary, WIDTH)
+    # A token whose row is zero is never among the likeliest.
+    weight("output.weight", vocabulary, WIDTH, zeros_from=256 if endless else None)
     constant("output_norm.weight", WIDTH, 1)
     for layer in range(LAYERS):
         block = f"blk.{layer}"

@@ -1,7 +1,7 @@
 """From a conversation to token ids: persona, as many past turns as fit, the question.
 
 The template is ChatML. Its own tokens are written as ids; what people typed is tokenised as text, so
-that a visitor who types ``<|im_end|>`` has typed seven characters and not ended a turn.
+that a visitor who types ``<|im_end|>`` has typed ten characters and not ended a turn.
 """
 
 from __future__ import annotations

@@ -68,14 +68,14 @@ class Scheduler:
     def order(self) -> list[Job]:
         """The waiting jobs in the order they will be served.
 
-        Owners take turns: a job is served after as many others of its owner as run or wait before it,
-        and jobs of equal turn in order of arrival. One visitor with ten questions delays nobody's first.
+        Owners take turns: a job is served after as many others of its owner as run or wait before it, and
+        jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
         """
         turns = Counter(job.generation.request.owner for job in self.running)
         ranked = []
-        for arrival, job in enumerate(self.waiting):
+        for place, job in enumerate(self.waiting):
             owner = job.generation.request.owner
-            ranked.append((turns[owner], arrival, job))
+            ranked.append((turns[owner], place, job))
             turns[owner] += 1
         return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
 
@@ -89,6 +89,7 @@ class Scheduler:
             if len(self.running) >= self.max_running or not place(job):
                 break
             self.waiting.remove(job)
+            self._send_to_the_end(job.generation.request.owner)
             self.running.append(job)
             admitted.append(job)
         return admitted
@@ -117,3 +118,7 @@ class Scheduler:
             chunks.append(Chunk(job, tokens, last=len(tokens) == len(job.pending)))
             budget -= len(tokens)
         return chunks
+
+    def _send_to_the_end(self, owner: str) -> None:
+        """Let an owner whose turn it was queue anew with what else it asked."""
+        self.waiting.sort(key=lambda job: job.generation.request.owner == owner)  # stable

@@ -16,7 +16,7 @@ _TAGS = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
     "li", "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-_ATTRIBUTES = {"a": {"href", "title"}, "div": {"class"}, "span": {"class"}, "pre": {"class"}, "ol": {"start"}}
+_ATTRIBUTES = {"a": {"href", "title"}, "div": {"class", "tabindex"}, "span": {"class"}, "pre": {"class", "tabindex"}, "ol": {"start"}}
 _SCHEMES = {"http", "https", "mailto", "tel"}
 
 
@@ -27,12 +27,17 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
     except ClassNotFound:
         lexer = None
     inside = highlight(code, lexer, HtmlFormatter(nowrap=True)) if lexer else escape(code)
-    return f'<pre class="highlight"><code>{inside}</code></pre>'
+    # Focusable, so that a wide block can be scrolled with the keyboard.
+    return f'<pre class="highlight" tabindex="0"><code>{inside}</code></pre>'
 
 
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlight}).enable(
     ["table", "strikethrough"]
 )
+
+
+_markdown.add_render_rule("table_open", lambda *_: '<div class="table-scroll" tabindex="0"><table>')
+_markdown.add_render_rule("table_close", lambda *_: "</table></div>")
 
 
 # A thread is rendered anew on every visit and its finished messages never change.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from admin_cast import HTMX, PASSWORD, Browser, actions, text_of
+from admin_cast import HTMX, PASSWORD, actions, text_of
 
 from webchat.storage import operators
 from webchat.web.admin import passwords
+from webchat.web.admin.auth import admin_address
 
 PAGES = ("/admin/", "/admin/faq", "/admin/faq/new", "/admin/faq/1")
 COMMANDS = ("/admin/faq/new", "/admin/faq/1", "/admin/faq/1/status", "/admin/faq/1/delete", "/admin/faq/undo",
@@ -29,15 +30,19 @@ def test_an_operator_signs_in_and_out(stranger, account, database):
     assert stranger.get("/admin/faq").status_code == 303
 
 
-@pytest.mark.parametrize(("name", "password"), [
+WRONG = [
     ("lin", "a wrong password"), ("nobody", PASSWORD), ("", ""), ("lin", PASSWORD * 20), ("lin\0", PASSWORD),
     ("x" * 100_000, PASSWORD), ("' OR 1=1 --", PASSWORD),
-])  # fmt: skip
-def test_a_wrong_name_or_password_is_refused_in_the_same_words(stranger, account, name, password):
-    page = stranger.sign_in(name, password)
-    assert page.status_code == 401
-    assert "Name or password is wrong." in text_of(page)
-    assert stranger.get("/admin/faq").status_code == 303
+]  # fmt: skip
+
+
+def test_a_wrong_name_or_password_is_refused_in_the_same_words(stranger, account, subtests):
+    for name, password in WRONG:
+        with subtests.test(f"{name[:20]} {password[:20]}"):
+            page = stranger.sign_in(name, password)
+            assert page.status_code == 401
+            assert "Name or password is wrong." in text_of(page)
+            assert stranger.get("/admin/faq").status_code == 303
 
 
 def test_the_name_is_kept_after_a_slip_and_the_password_is_not(stranger, account):
@@ -46,14 +51,17 @@ def test_the_name_is_kept_after_a_slip_and_the_password_is_not(stranger, account
     assert "a wrong password" not in page
 
 
-def test_one_name_can_be_tried_five_times_a_minute(app, stranger, account):
+def test_one_name_can_be_tried_five_times_a_minute(stranger, account):
     for _ in range(5):
         assert stranger.sign_in("lin", "a wrong password").status_code == 401
     refused = stranger.sign_in("lin")
     assert refused.status_code == 429
     assert 0 < int(refused.headers["Retry-After"]) <= 60
     assert "Too many attempts" in text_of(refused)
-    elsewhere = {"environ_overrides": {"REMOTE_ADDR": "10.0.0.9"}, "data": {"csrf_token": stranger.csrf_token(), "name": "lin"}}
+    elsewhere = {
+        "environ_overrides": {"REMOTE_ADDR": "10.0.0.9"},
+        "data": {"csrf_token": stranger.csrf_token(), "name": "lin"},
+    }
     assert stranger.client.post("/admin/sign-in", **elsewhere).status_code == 429
     assert stranger.get("/admin/sign-in").status_code == 200
 
@@ -63,20 +71,19 @@ def test_one_address_can_try_ten_times_a_minute(stranger):
     assert statuses == [401] * 10 + [429]
 
 
-@pytest.mark.parametrize("path", PAGES)
-def test_strangers_are_sent_to_the_sign_in_page_and_back(stranger, account, path):
-    sent = stranger.get(f"{path}?q=%E9%80%80")
-    assert sent.status_code == 303
-    assert "Sign in" in stranger.follow(sent)
-    following = stranger.sign_in("lin", next=f"{path}?q=%E9%80%80")
-    assert following.location == f"{path}?q=%E9%80%80"
+def test_strangers_are_sent_to_the_sign_in_page_and_back(stranger, account):
+    for path in PAGES:
+        sent = stranger.get(f"{path}?q=%E9%80%80")
+        assert stranger.follow(sent).startswith("Sign in")
+        assert f'name="next" value="{path}?q=%E9%80%80"' in stranger.get(sent.location).text
+    assert stranger.sign_in("lin", next="/admin/faq?q=%E9%80%80").location == "/admin/faq?q=%E9%80%80"
 
 
-@pytest.mark.parametrize("path", COMMANDS)
-def test_strangers_cannot_change_anything(stranger, path):
-    refused = stranger.post(path, status="published")
-    assert refused.status_code == 303
-    assert refused.location.startswith("/admin/sign-in")
+def test_strangers_cannot_change_anything(stranger):
+    for path in COMMANDS:
+        refused = stranger.post(path, status="published")
+        assert refused.status_code == 303
+        assert refused.location == "/admin/sign-in"
 
 
 def test_htmx_is_told_to_open_the_sign_in_page(stranger):
@@ -86,12 +93,16 @@ def test_htmx_is_told_to_open_the_sign_in_page(stranger):
     assert refused.text == ""
 
 
-@pytest.mark.parametrize("target", [
+FOREIGN = [
     "https://evil.example/", "//evil.example/", "/\\evil.example", "/admin/\\evil.example", "/admin/\t//evil.example",
-    "/admin/\r\nSet-Cookie: a=b", "javascript:alert(1)", "/", "/c/1", " /admin/faq", "",
-])  # fmt: skip
-def test_next_leads_to_admin_pages_only(stranger, account, target):
-    assert stranger.sign_in("lin", next=target).location == "/admin/faq"
+    "/admin/\r\nSet-Cookie: a=b", "javascript:alert(1)", "/", "/c/1", " /admin/faq", "", "/administrator",
+]  # fmt: skip
+
+
+def test_next_leads_to_admin_pages_only(app, stranger, account):
+    with app.test_request_context():
+        assert {admin_address(target) for target in FOREIGN} == {"/admin/faq"}
+    assert stranger.sign_in("lin", next="//evil.example/").location == "/admin/faq"
 
 
 def test_a_new_password_ends_every_session(lin, database, password_hash):
@@ -119,9 +130,9 @@ def test_signing_in_keeps_the_visitor_and_drops_everything_else(stranger, accoun
         assert cookie.get("csrf_token") != planted
 
 
-@pytest.mark.parametrize("path", ["/admin/sign-in", "/admin/setup", *COMMANDS])
-def test_a_post_without_csrf_token_is_refused(lin, path):
-    assert lin.client.post(path, data={"name": "lin", "password": PASSWORD}).status_code == 400
+def test_a_post_without_csrf_token_is_refused(lin):
+    for path in ("/admin/sign-in", "/admin/setup", *COMMANDS):
+        assert lin.client.post(path, data={"name": "lin", "password": PASSWORD}).status_code == 400
 
 
 def test_a_foreign_page_cannot_post_with_the_operators_cookie(lin):
@@ -146,7 +157,7 @@ def test_passwords_are_hashed_with_argon2_and_compared_by_what_was_meant():
     assert not passwords.verify_password("Password e 12", "damaged")
 
 
-@pytest.mark.parametrize("password", ["", "123456789", "x" * 201])
-def test_passwords_have_a_length(password):
-    with pytest.raises(ValueError, match="10 to 200 characters"):
-        passwords.hash_password(password)
+def test_passwords_have_a_length():
+    for password in ("", "123456789", "x" * 201):
+        with pytest.raises(ValueError, match="10 to 200 characters"):
+            passwords.hash_password(password)

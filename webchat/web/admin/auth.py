@@ -6,7 +6,6 @@ epoch in the operator's row, which voids every cookie of the old one at its next
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from http import HTTPStatus
@@ -76,7 +75,7 @@ def sign_out() -> BaseResponse:
 def too_many_attempts(_error: HTTPException) -> Response:
     """Say how long to wait, and keep the name that was typed."""
     limit = limiter.current_limit
-    seconds = max(1, math.ceil(limit.reset_at - time.time())) if limit else 60
+    seconds = max(1, int(limit.reset_at - time.time())) if limit else 60
     page = _sign_in_page(SignInForm(), _("Too many attempts. Try again in %(seconds)d seconds.", seconds=seconds))
     return make_response(page, HTTPStatus.TOO_MANY_REQUESTS, {"Retry-After": str(seconds)})
 

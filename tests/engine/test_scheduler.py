@@ -1,0 +1,191 @@
+"""The policy without a model: who runs next, and what a step computes."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webchat.engine.generation import Generation, Request
+from webchat.engine.scheduler import PROMPT_BITE, Scheduler
+from webchat.engine.slots import Placement
+
+MAX_BATCH = 64
+
+
+def generation(owner: str = "", prompt: int = 1, new: int = 1) -> Generation:
+    return Generation(Request(tuple(range(prompt)), new, owner=owner))
+
+
+class World:
+    """A scheduler over a number of cells, played step by step. Every end is written down."""
+
+    def __init__(self, *, width: int, cells: int, max_batch: int = MAX_BATCH) -> None:
+        self.scheduler = Scheduler(max_running=width, max_waiting=1000)
+        self.cells = cells
+        self.max_batch = max_batch
+        self.ended: list[Generation] = []
+        self.admitted: list[Generation] = []
+
+    def place(self, job) -> bool:
+        if self._held() + self._size(job) > self.cells:
+            return False
+        job.placement, job.pending = Placement(0, 0, 0), list(job.generation.request.prompt)
+        return True
+
+    def step(self) -> None:
+        """Admit, compute and end as the worker does."""
+        before = self.scheduler.order()
+        admitted = self.scheduler.admit(self.place)
+        assert before[: len(admitted)] == admitted, "a waiting job was overtaken"
+        self.admitted += [job.generation for job in admitted]
+        running = self.scheduler.running
+        assert len(running) <= self.scheduler.max_running
+        assert self._held() <= self.cells
+        writing = [job for job in running if job.writing]
+        chunks = self.scheduler.plan(self.max_batch)
+        assert bool(chunks) == bool(running)
+        assert [chunk.job for chunk in chunks if chunk.job.writing] == writing
+        assert sum(len(chunk.tokens) for chunk in chunks) <= self.max_batch
+        prompt_tokens = sum(len(chunk.tokens) for chunk in chunks if not chunk.job.writing)
+        assert prompt_tokens <= (PROMPT_BITE if writing else self.max_batch)
+        assert prompt_tokens or len(writing) == len(running), "the prompts did not move on"
+        for chunk in chunks:
+            self._compute(chunk)
+
+    def cancel(self, which: Generation) -> None:
+        if self.scheduler.remove(which):
+            self.ended.append(which)
+
+    def _compute(self, chunk) -> None:
+        job = chunk.job
+        assert chunk.tokens == job.pending[: len(chunk.tokens)]
+        job.pending = job.pending[len(chunk.tokens) :]
+        assert chunk.last == (not job.pending)
+        if not chunk.last:
+            return
+        job.produced += 1
+        job.pending = [0]
+        if job.produced == job.generation.request.max_new_tokens:
+            self.cancel(job.generation)
+
+    def _held(self) -> int:
+        return sum(self._size(job) for job in self.scheduler.running)
+
+    @staticmethod
+    def _size(job) -> int:
+        return len(job.generation.request.prompt) + job.generation.request.max_new_tokens
+
+
+arrivals = st.tuples(st.just("ask"), st.sampled_from("ABC"), st.integers(1, 150), st.integers(1, 9))
+cancels = st.tuples(st.just("cancel"), st.integers(0, 30))
+
+
+@given(width=st.integers(1, 8), history=st.lists(st.one_of(arrivals, cancels, st.just(("step",))), max_size=60))
+def test_whatever_comes_everything_ends_exactly_once(width, history):
+    world, asked = World(width=width, cells=200), []
+    for what, *details in history:
+        if what == "ask":
+            owner, prompt, new = details
+            asked.append(generation(owner, prompt, new))
+            world.scheduler.add(asked[-1])
+        elif what == "cancel" and asked:
+            world.cancel(asked[details[0] % len(asked)])
+        elif what == "step":
+            world.step()
+    # No starvation: a step moves something on, so that all is done after as many steps as there are tokens.
+    for _ in range(sum(len(g.request.prompt) + g.request.max_new_tokens for g in asked)):
+        if not world.scheduler.waiting and not world.scheduler.running:
+            break
+        world.step()
+    assert sorted(map(id, world.ended)) == sorted(map(id, asked))
+
+
+@given(st.lists(st.sampled_from("ABC"), max_size=30), st.lists(st.sampled_from("ABC"), max_size=5))
+def test_owners_take_turns(waiting, running):
+    scheduler = Scheduler(max_running=8, max_waiting=100)
+    for owner in running:
+        scheduler.add(generation(owner))
+    scheduler.admit(lambda _job: True)
+    arrived = [generation(owner) for owner in waiting]
+    for one in arrived:
+        scheduler.add(one)
+    order = [job.generation for job in scheduler.order()]
+    assert sorted(map(id, order)) == sorted(map(id, arrived))
+    served = {owner: running.count(owner) for owner in "ABC"}
+    for position, one in enumerate(order):
+        still_waiting = {later.request.owner for later in order[position:]}
+        assert served[one.request.owner] == min(served[owner] for owner in still_waiting)
+        served[one.request.owner] += 1
+    for owner in "ABC":
+        own = [one for one in order if one.request.owner == owner]
+        assert own == [one for one in arrived if one.request.owner == owner]
+
+
+def test_one_visitor_with_many_questions_delays_nobodys_first():
+    world = World(width=1, cells=1000)
+    for owner in "AAABC":
+        world.scheduler.add(generation(owner, new=2))
+    while world.scheduler.waiting:
+        world.step()
+    assert "".join(one.request.owner for one in world.admitted) == "ABCAA"
+
+
+def test_newcomers_do_not_keep_anybody_waiting_for_ever():
+    world = World(width=2, cells=1000)
+    first, second = generation("A", new=3), generation("A", new=3)
+    for one in (first, second):
+        world.scheduler.add(one)
+    for number in range(20):
+        world.scheduler.add(generation(f"newcomer {number}", new=3))
+        world.step()
+    assert second in world.ended
+
+
+def test_a_long_prompt_that_does_not_fit_yet_is_not_overtaken():
+    world = World(width=4, cells=100)
+    world.scheduler.add(generation("A", prompt=60, new=4))
+    world.step()
+    long = generation("B", prompt=90)
+    world.scheduler.add(long)
+    for number in range(10):
+        world.scheduler.add(generation(f"short {number}"))
+    while world.scheduler.waiting:
+        world.step()
+    assert world.admitted[1] is long
+
+
+def test_many_writers_do_not_keep_a_prompt_from_being_read():
+    world = World(width=64, cells=10_000, max_batch=512)
+    for number in range(63):
+        world.scheduler.add(generation(f"writer {number}", new=50))
+    world.step()
+    late = generation("late", prompt=100)
+    world.scheduler.add(late)
+    for _ in range(3):
+        world.step()
+    assert late in world.ended
+
+
+def test_alone_a_prompt_is_read_as_fast_as_a_step_allows():
+    scheduler = Scheduler(max_running=1, max_waiting=1)
+    world = World(width=1, cells=10_000, max_batch=512)
+    scheduler.add(generation(prompt=600))
+    scheduler.admit(world.place)
+    assert [len(chunk.tokens) for chunk in scheduler.plan(512)] == [512]
+
+
+def test_the_queue_is_full_at_its_bound():
+    scheduler = Scheduler(max_running=1, max_waiting=2)
+    scheduler.add(generation())
+    assert not scheduler.full
+    scheduler.add(generation())
+    assert scheduler.full
+
+
+def test_what_has_ended_cannot_be_removed_again():
+    scheduler = Scheduler(max_running=1, max_waiting=2)
+    one = generation()
+    scheduler.add(one)
+    assert scheduler.remove(one)
+    assert scheduler.remove(one) is None
+    assert not scheduler.waiting

@@ -1,0 +1,127 @@
+"""The cast: Alice and Bob visit the site; sites with settings of their own; and gunicorn itself."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from support.held_model import HeldModel
+from support.server import Server
+from support.tiny_model import write_tiny_model
+from support.visitor import Visitor
+
+import webchat.engine
+from webchat import close_app, create_app
+from webchat.config import load_settings
+from webchat.storage import faq
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from flask import Flask
+
+ENTRIES = {
+    "怎么退货？": "七天内可以**退货**。\n\n<script>alert(1)</script>",
+    "How do I return something?": "Within seven days you may **return** it.",
+    "说一万个字": "好😀" * 5000,
+}
+
+
+@pytest.fixture(scope="session")
+def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose answers end at their limit only."""
+    return write_tiny_model(tmp_path_factory.mktemp("weights") / "endless.gguf", endless=True)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_model: Path) -> Iterator[Flask]:
+    """One application for all tests that change none of its settings; each brings visitors of its own."""
+    folder = tmp_path_factory.mktemp("site")
+    shutil.copy(migrated_file, folder / "webchat.db")
+    with _beside_others():
+        app = create_app(
+            load_settings(
+                data_dir=folder,
+                model=str(tiny_model),
+                max_new_tokens=16,
+                allowed_origins="https://shop.example",
+                rate_visitor="1000 per minute",
+                rate_address="100000 per minute",
+            )
+        )
+    parts = app.extensions["webchat"]
+    with parts.database.write() as rows:
+        for question, answer in ENTRIES.items():
+            faq.create(rows, phrasings=[question], answer=answer)
+    parts.engine.ready(60)
+    yield app
+    with _beside_others():
+        webchat.engine._engine = parts.engine
+        close_app(app)
+
+
+@contextmanager
+def _beside_others() -> Iterator[None]:
+    """A process runs one model; here the shared site's lives on beside those of applications that come and go."""
+    others, webchat.engine._engine = webchat.engine._engine, None
+    yield
+    webchat.engine._engine = others
+
+
+@pytest.fixture
+def alice(site: Flask) -> Visitor:
+    return Visitor.of(site)
+
+
+@pytest.fixture
+def bob(site: Flask) -> Visitor:
+    return Visitor.of(site)
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, migrated_file: Path) -> Path:
+    """A data directory with a migrated database."""
+    shutil.copy(migrated_file, tmp_path / "webchat.db")
+    return tmp_path
+
+
+@pytest.fixture
+def new_app(data_dir: Path, tiny_model: Path) -> Iterator[Callable[..., Flask]]:
+    """Makes applications with settings, or an engine, of their own: one at a time, a second one ends the first."""
+    made: list[Flask] = []
+
+    def make(engine=None, **settings) -> Flask:
+        while made:
+            close_app(made.pop())
+        app = create_app(load_settings(**{"data_dir": data_dir, "model": str(tiny_model)} | settings), engine)
+        made.append(app)
+        return app
+
+    yield make
+    while made:
+        close_app(made.pop())
+
+
+@pytest.fixture
+def held(endless_model: Path, new_app: Callable[..., Flask]) -> Iterator[HeldModel]:
+    """A model for ``new_app`` that a test can hold in the middle of an answer."""
+    model = HeldModel(endless_model)
+    yield model
+    model.let_go()  # before the application is closed, which waits for its engine
+
+
+@pytest.fixture
+def new_server(data_dir: Path, tiny_model: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers with settings of their own, not started yet."""
+    made: list[Server] = []
+
+    def make(**options) -> Server:
+        made.append(Server(**{"data_dir": data_dir, "model": tiny_model} | options))
+        return made[-1]
+
+    yield make
+    for server in made:
+        server.close()
