@@ -28,6 +28,6 @@ USER webchat
 VOLUME /data
 EXPOSE 8000
 # The start period covers the first start's download of the model.
-HEALTHCHECK --interval=30s --timeout=5s --start-period=15m --start-interval=5s \
+HEALTHCHECK --interval=30s --timeout=5s --start-period=15m \
     CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=4)"]
-CMD ["sh", "-c", "webchat model fetch && webchat db upgrade && webchat faq example && exec webchat serve"]
+CMD ["python", "tools/webchat_commands.py", "model fetch", "db upgrade", "faq example", "serve"]

@@ -20,11 +20,14 @@ help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
 
 run: ## Prepare everything, then serve on HOST:PORT (127.0.0.1:8000)
-	@$(SETUP) run
-	@exec $(BIN)/webchat serve
+	@$(SETUP) install
+	@echo "The model (once, about 490 MB), the database and the example FAQ" >&2
+	@exec $(BIN)/python tools/webchat_commands.py "model fetch" "db upgrade" "faq example" serve </dev/null
 
 test: ## Every check: lint, types, and all tests with the real model and a real browser
 	@$(SETUP) test
+	@echo "The model (once, about 490 MB)" >&2
+	@$(BIN)/webchat model fetch </dev/null
 	@failed=; \
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/ruff format --check . || failed=1; \

@@ -1,4 +1,4 @@
-"""Prepares this checkout for `make run`, `make check` and `make test`. Needs nothing but Python.
+"""Installs what `make run`, `make check` and `make test` need. Needs nothing but Python itself.
 
 Every step remembers what it was done for and is skipped while that has not changed, so that a second start is
 fast; it may be cut off anywhere, and the next start repairs it.
@@ -12,7 +12,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -29,16 +28,7 @@ WEBCHAT = VENV / "bin" / "webchat"
 STATE = VENV / "setup.json"
 CUT_OFF = "cut off"
 TEST_EXTRAS = "test,postgres,redis"
-PIP_INSTALL = (
-    PYTHON,
-    "-m",
-    "pip",
-    "install",
-    "--no-input",
-    "--disable-pip-version-check",
-    "-c",
-    "constraints.txt",
-)
+PIP_INSTALL = (PYTHON, "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "-c", "constraints.txt")
 TRANSLATIONS = ROOT / "webchat" / "translations"
 VENDOR = ROOT / "static" / "vendor"
 OLDEST_NPM = 7  # reads lock files of version 3
@@ -48,11 +38,11 @@ FRONTEND = {
     "hx-ws.min.js": "htmx.org/dist/ext/hx-ws.min.js",
 }
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-GOALS = ("wheel", "install", "run", "check", "test")
+GOALS = ("wheel", "install", "check", "test")
 
 
 def main() -> int:
-    """Prepare for the goal named on the command line; 0 when all is there."""
+    """Reach the goal named on the command line; 0 when all is there."""
     goal = sys.argv[1] if len(sys.argv) > 1 else ""
     if goal not in GOALS:
         say(f"usage: setup.py {'|'.join(GOALS)}")
@@ -84,12 +74,6 @@ def prepare(goal: str) -> None:
     prepare_packages(wheel, TEST_EXTRAS if for_tests else "")
     prepare_frontend([AXE] if for_tests else [])
     prepare_translations()
-    if goal == "run":
-        say("The model (about 490 MB, the first time), the database and the example FAQ")
-        webchat("model fetch", "db upgrade", "faq example")
-    if goal == "test":
-        say("The model (about 490 MB, the first time)")
-        webchat("model fetch")
 
 
 def prepare_venv(wheel: llama_wheel.Wheel) -> None:
@@ -201,14 +185,6 @@ def prepare_translations() -> None:
         return
     run_step("Compiling the translations", [VENV / "bin" / "pybabel", "compile", "-d", TRANSLATIONS])
     save_state(state | {"translations": key})
-
-
-def webchat(*lines: str) -> None:
-    """Run some of our own commands; they say themselves what they do."""
-    command: list[str | Path] = [PYTHON, ROOT / "tools" / "webchat_commands.py", *lines]
-    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, check=False)  # noqa: S603 - our own program
-    if done.returncode:
-        raise SetupError("Stopped; the reason is above. When it is mended, the same command goes on from here.")
 
 
 def pip_progress(line: str) -> str:

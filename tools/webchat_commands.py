@@ -1,6 +1,7 @@
 """Runs several webchat commands one after the other, in one process.
 
-Each argument is a command line. Loading all of webchat takes about a second, and `make run` needs three commands.
+Each argument is a command line. Loading all of webchat takes a second or two, and `make run` needs four commands.
+The last of them, `serve`, becomes gunicorn in this same process, so that signals reach it.
 """
 
 import sys

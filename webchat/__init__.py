@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app = Flask(__name__, template_folder=CHECKOUT / "templates", static_folder=CHECKOUT / "static")
 
     database = Database(settings.resolved_database_url)
-    engine = engine_room.install(engine or _engine(settings))
+    engine = engine or _engine(settings)
     answerer = Answerer(database, engine, _model_settings(settings))
     leases = LeaseKeeper(database, answerer)
     app.extensions["webchat"] = Services(settings, database, engine, answerer, leases)
@@ -71,6 +71,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     admin.register(app)
     app.jinja_env.globals["shop_name"] = settings.shop_name
 
+    # Last, when nothing can be refused any more: a process that will not serve loads no model.
+    engine_room.install(engine)
     leases.start()
     answerer.warm_up()
     return app

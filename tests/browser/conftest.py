@@ -17,13 +17,13 @@ from webchat.web.admin.setup import ensure_admin_password
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Page
 
 PASSWORD = "a long enough password"
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 AXE = CHECKOUT / "node_modules" / "axe-core" / "axe.min.js"
-SCREENSHOTS = CHECKOUT / ("docs/screenshots" if os.environ.get("UPDATE_SCREENSHOTS") else "test-results/screenshots")
+SCREENSHOTS = CHECKOUT / ("docs" if os.environ.get("UPDATE_SCREENSHOTS") else ".cache") / "screenshots"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,19 +68,34 @@ def base_url(site: Server) -> str:
 
 
 @pytest.fixture
-def visit(new_context: Callable[..., BrowserContext]) -> Iterator[Callable[..., Page]]:
-    """Opens a page as a new visitor; at the end, nothing may have gone wrong in any of their consoles."""
-    problems: list[str] = []
+def console() -> Iterator[list[str]]:
+    """What the consoles of all pages complain about; a test takes out what it expects, and nothing may be left."""
+    complaints: list[str] = []
+    yield complaints
+    assert not complaints
+
+
+@pytest.fixture
+def visit(browser: Browser, browser_context_args: dict, console: list[str]) -> Iterator[Callable[..., Page]]:
+    """Opens a page as a new visitor."""
+    pages: list[Page] = []
+
+    def hear(said: ConsoleMessage) -> None:
+        if said.type in ("error", "warning"):
+            console.append(said.text)
 
     def open_page(path: str = "/", **options: object) -> Page:
-        page = new_context(**{**DESKTOP, **options}).new_page()
-        page.on("console", lambda message: message.type in ("error", "warning") and problems.append(message.text))
-        page.on("pageerror", lambda error: problems.append(str(error)))
+        page = browser.new_context(**{**browser_context_args, **DESKTOP, **options}).new_page()
+        page.on("console", hear)
+        page.on("pageerror", lambda error: console.append(str(error)))
+        pages.append(page)
         page.goto(path)
         return page
 
     yield open_page
-    assert not problems
+    for page in pages:
+        page.remove_listener("console", hear)  # a socket that is cut off by the closing is nobody's fault
+        page.context.close()
 
 
 @pytest.fixture

@@ -43,6 +43,7 @@ class Server:
 
     def __init__(self, data_dir: Path, model: Path, *, wsgi: str = "wsgi:app", **settings: object) -> None:
         self._data_dir = data_dir
+        self.model_name = model.stem
         self._wsgi = wsgi
         self._environment = {
             "PATH": os.environ["PATH"],
@@ -55,6 +56,7 @@ class Server:
         }
         self._log = data_dir / f"gunicorn-{secrets.token_hex(4)}.log"
         self._process: subprocess.Popen[bytes] | None = None
+        self._visitors: list[Visitor] = []
         self.port = 0
 
     # ---- its life ------------------------------------------------------------------------------
@@ -106,6 +108,8 @@ class Server:
 
     def close(self) -> None:
         """Make sure that nothing is left of it."""
+        for visitor in self._visitors:
+            visitor.http.close()
         if self._process and self._process.poll() is None:
             for pid in [self._process.pid, *self._children()]:
                 with suppress(ProcessLookupError):
@@ -152,7 +156,8 @@ class Server:
 
     def visitor(self, **headers: str) -> Visitor:
         """A new visitor."""
-        return Visitor(httpx2.Client(base_url=self.url, headers=headers))
+        self._visitors.append(Visitor(httpx2.Client(base_url=self.url, headers=headers)))
+        return self._visitors[-1]
 
     def open_socket(self, visitor: Visitor, conversation: str, **options: object) -> websocket.WebSocket:
         """The socket that a page of this visitor would open."""

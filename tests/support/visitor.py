@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import secrets
+import threading
+import time
 from collections import deque
 from html import unescape
 from typing import TYPE_CHECKING, Any
@@ -14,10 +16,13 @@ from support.page import Page
 from webchat.storage import conversations, messages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
 HTMX = {"HX-Request": "true"}
 _DEADLINE = 60.0
+_never = threading.Event()
 
 
 class Visitor:
@@ -26,6 +31,7 @@ class Visitor:
     def __init__(self, http: httpx2.Client) -> None:
         self.http = http
         self.http.timeout = _DEADLINE
+        self._csrf_token = ""
 
     @classmethod
     def of(cls, app: Flask, base_url: str = "http://localhost", **options: Any) -> Visitor:
@@ -38,11 +44,13 @@ class Visitor:
         return self.http.get(path, **options)
 
     def csrf_token(self) -> str:
-        """The token of a page opened now."""
-        return re.search(r'name="csrf_token" value="([^"]+)"', self.get("/").text)[1]
+        """The token of the page, which is opened once."""
+        if not self._csrf_token:
+            self._csrf_token = re.search(r'name="csrf_token" value="([^"]+)"', self.get("/").text)[1]
+        return self._csrf_token
 
     def post(self, path: str, *, headers: dict[str, str] | None = None, **fields: str) -> httpx2.Response:
-        """Send a form, with a token of its own page unless the fields bring one."""
+        """Send a form, with the page's token unless the fields bring one."""
         fields = {"csrf_token": self.csrf_token()} | fields if "csrf_token" not in fields else fields
         return self.http.post(path, data=fields, headers=headers)
 
@@ -80,6 +88,24 @@ def let_finish(app: Flask, conversation: str) -> None:
         unfinished = messages.unfinished(rows, found.id)
     for answer in unfinished:
         deque(parts.answerer.follow(found, answer.id), maxlen=0)
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Look again and again until a condition holds."""
+    end = time.monotonic() + _DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        _never.wait(0.005)
+
+
+def wait_until_idle(app: Flask) -> None:
+    """Wait until the model has been loaded, has read its personas and does nothing more."""
+    engine = app.extensions["webchat"].engine
+    engine.ready(_DEADLINE)
+    for thread in threading.enumerate():
+        if thread.name == "warm-up":
+            thread.join(_DEADLINE)
+    wait_until(lambda: not engine.stats().running + engine.stats().waiting)
 
 
 def text_of(response: httpx2.Response) -> str:

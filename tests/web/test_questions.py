@@ -22,7 +22,7 @@ NO_OBJECT = [
     b'{"message": "\xff"}',
     b"\x80\x81",
     b"[" * 100_000,
-    b'{"message":' * 100_000,
+    b'{"message":' * 50_000,
     b"1" * 100_000,
 ]
 NO_QUESTION = [{}, *({"message": wrong} for wrong in (None, 1, 1.5, True, [], ["a"], {}, {"text": "a"}))]
@@ -68,7 +68,7 @@ def test_an_empty_question_is_refused_and_kept(nothing_stored, alice, text):
     assert response.status_code == 400
     page = Page(response.text)
     assert page.notice == "请先输入问题。"
-    assert page.draft.strip() == text.replace("\0", "\ufffd").strip()
+    assert page.draft.strip() == text.strip()
     fragment = alice.send(text, headers=HTMX)
     assert fragment.status_code == 400
     page.apply(fragment.text)

@@ -170,9 +170,10 @@ class Answerer:
         self._model_run.store_late()
 
     def renew(self, session: Session) -> int:
-        """Prolong the lease of this process's runs; how many there are."""
-        if not self._threads:
-            return 0
+        """Prolong the lease of this process's runs; how many there are.
+
+        Without any it is worth asking too: a database that cannot be written any more is noticed by it.
+        """
         return messages.renew_leases(session, self.owner, datetime.now(UTC) + LEASE)
 
     def _known_answer(self, text: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 
+from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import Busy, Opening, StillAnswering
 from webchat.storage import conversations, faq, messages
 from webchat.storage.database import StorageUnavailable
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 bp = Blueprint("chat", __name__)
 
 _SUGGESTIONS = 4
+_CONSIDERED = 40  # entries looked at for them
 # An address of ours, in visible ASCII: browsers read // and /\ as another host, and skip over tabs and line breaks.
 _LOCAL_ADDRESS = re.compile(r"/(?![/\\])[!-~]*")
 
@@ -102,14 +104,14 @@ def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
     engine = parts.engine.stats()
     with parts.database.read() as rows:
         thread = messages.thread(rows, conversation.id) if conversation else []
-        top = [] if thread else faq.top(rows, _SUGGESTIONS)
+        top = [] if thread else faq.top(rows, _CONSIDERED)
     runs = parts.answerer.feeds.runs(conversation.public_id) if conversation else {}
     return {
         "conversation": conversation,
         "messages": [view_of(message, runs.get(message.id)) for message in thread],
         "history": _history(conversation),
         "client_id": secrets.token_urlsafe(12),
-        "suggestions": [entry.question for entry in top],
+        "suggestions": _suggested([entry.question for entry in top]),
         "model_name": None if engine.state == "failed" else parts.engine.name,
         "banner": _("AI answers are not available at the moment. Common questions are still answered.")
         if engine.state == "failed"
@@ -118,6 +120,12 @@ def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
         "notice": None,
         "draft": "",
     }
+
+
+def _suggested(often_asked: list[str]) -> list[str]:
+    """First questions to offer: in the visitor's language, and real questions before greetings."""
+    own = [text for text in often_asked if has_han(text) == (language() == "zh")]
+    return sorted(own, key=lambda text: not text.endswith(("?", "？")))[:_SUGGESTIONS]
 
 
 def _history(current: Conversation | None) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ else is ever written: no comments, no ids, no event names.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,11 @@ if TYPE_CHECKING:
 bp = Blueprint("sse", __name__)
 
 _EVENT_BYTES = 1000
-# JSON writes a character in at most 12 bytes (an escaped surrogate pair); the frame around it takes 40.
-_PIECE = (_EVENT_BYTES - 40) // 12
+# JSON writes a character in at most 6 bytes (an escaped control character); the frame around the text takes 40.
+_PIECE = (_EVENT_BYTES - 40) // 6
+# Seconds between the pieces of a long text. Written at once they would pile up on the way, be cut anew where packets
+# or buffers end, and the tutorial's loop would stumble over half an event.
+_PACE = 0.01
 
 
 @bp.post("/chat")
@@ -71,10 +75,12 @@ def _end(turn: Turn, event: Finished | Failed) -> dict[str, Any]:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """Cut a text so that each event stays small; an empty one is a heartbeat."""
-    for start in range(0, max(1, len(text)), _PIECE):
+    """Cut a text so that each event stays small, and give the cuts time to arrive; an empty text is a heartbeat."""
+    yield text[:_PIECE]
+    for start in range(_PIECE, len(text), _PIECE):
+        time.sleep(_PACE)
         yield text[start : start + _PIECE]
 
 
 def _line(event: dict[str, Any]) -> str:
-    return f"data: {json.dumps(event)}\n\n"
+    return f"data: {json.dumps(event, ensure_ascii=False)}\n\n"
