@@ -66,15 +66,17 @@ def on_starting(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """At SIGTERM ask every page to reconnect: an open socket would hold the process for the whole graceful timeout."""
-    graceful = signal.getsignal(signal.SIGTERM)
+    """When told to end, ask every page to reconnect: an open socket would hold the process for the whole timeout."""
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+        _close_sockets_first(worker, number, signal.getsignal(number))
 
-    def end(number: int, frame: FrameType | None) -> None:
+
+def _close_sockets_first(worker: Any, number: signal.Signals, then: Any) -> None:
+    def end(received: int, frame: FrameType | None) -> None:
         threading.Thread(target=worker.wsgi.extensions["sockets"].close_all).start()
-        if callable(graceful):
-            graceful(number, frame)
+        then(received, frame)
 
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(number, end)
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
