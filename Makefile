@@ -14,7 +14,7 @@ webchat needs Python 3.11 or newer. Install it and run the same command again.
 endef
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format translations lock clean
+.PHONY: help run test check format screenshots translations lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 22
@@ -45,6 +45,10 @@ format: ## Format the code and repair what ruff can
 	@$(SETUP) check
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+screenshots: ## Take the pictures in docs/screenshots/ anew
+	@$(SETUP) test
+	@UPDATE_SCREENSHOTS=1 WEBCHAT_TEST_MODEL="$$($(BIN)/webchat model path --served)" $(BIN)/pytest tests/browser -k looks_right
 
 translations: ## Collect the texts to translate into webchat/translations/
 	@$(SETUP) check

@@ -237,7 +237,7 @@ def test_an_answer_is_cut_at_its_limit_without_half_a_character(scripted):
 
 
 def test_a_stop_string_ends_an_answer_and_is_no_part_of_it(scripted):
-    engine, backend = scripted
+    engine, _ = scripted
     assert result(engine.submit(ask(b"one. two. three", stop=(". T",)))) == ("ONE", "stop")
     assert result(engine.submit(ask(b"one. t", stop=(". TWO",)))) == ("ONE. T", "stop")
 

@@ -13,6 +13,8 @@ from wsgi import app
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+__all__ = ["app"]
+
 _never = threading.Event()
 _decode = LlamaBackend.decode
 
@@ -23,6 +25,5 @@ def _slow_decode(self: LlamaBackend, batch: Sequence[tuple[int, int, list[int], 
 
 
 LlamaBackend.decode = _slow_decode  # type: ignore[method-assign]
-socket._STALLED = 1  # a test has no patience for clients that do not read
-
-__all__ = ["app"]
+socket._STALLED = 1  # seconds: a test has no patience for clients that do not read,
+socket._HEARTBEAT = 0.5  # nor for silence

@@ -2,6 +2,7 @@
 
 import re
 import threading
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -186,7 +187,7 @@ def test_health_tells_nothing_about_visitors(site, alice):
 
 
 def test_gunicorn_serves_official_answers_without_a_model(new_server):
-    server = new_server(model="/nowhere/model.gguf").start()
+    server = new_server(model=Path("/nowhere/model.gguf")).start()
     server.wait_until(lambda: "model.gguf" in server.visitor().get("/readyz").text, "it misses the model")
     assert server.status("/readyz") == 503
     worker = server.worker()

@@ -1,0 +1,477 @@
+"""``WS /ws`` on the real server: what pages are sent, who may watch, and clients that misbehave."""
+
+import json
+import os
+import shutil
+import socket
+import struct
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, suppress
+
+import pytest
+import websocket
+from support.live_page import LivePage, content_of
+from support.page import Page
+from support.server import Server
+from support.visitor import HTMX, Visitor
+
+from webchat.storage import faq
+from webchat.storage.database import Database
+
+HUGE = "说一百万个字"
+QUICK = {"rate_visitor": "10000 per minute", "rate_address": "100000 per minute"}
+
+
+def new_site(folder, migrated_file):
+    shutil.copy(migrated_file, folder / "webchat.db")
+    with closing(Database(f"sqlite:///{folder}/webchat.db")) as database, database.write() as rows:
+        faq.create(rows, phrasings=["怎么退货？"], answer="七天内可以**退货**。")
+        faq.create(rows, phrasings=[HUGE], answer="a " * 500_000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, migrated_file, tiny_model):
+    """Answers of the model take a moment."""
+    folder = new_site(tmp_path_factory.mktemp("quick"), migrated_file)
+    with closing(Server(folder, tiny_model, max_new_tokens=100, **QUICK)) as running:
+        yield running.start().ready()
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory, migrated_file, endless_model):
+    """Answers of the model take a minute, so that there is time to do something in their middle."""
+    folder = new_site(tmp_path_factory.mktemp("slow"), migrated_file)
+    settings = {"max_new_tokens": 4000, "context_tokens": 8192, **QUICK}
+    with closing(Server(folder, endless_model, wsgi="support.slow_wsgi:app", **settings)) as running:
+        yield running.start().ready()
+
+
+@pytest.fixture
+def open_page():
+    """Opens live pages, and closes them after the test."""
+    with ExitStack() as pages:
+        yield lambda *where: pages.enter_context(closing(LivePage(*where)))
+
+
+def ask_as_htmx_does(page, visitor, text, conversation):
+    response = visitor.send(text, conversation, headers=HTMX)
+    assert response.status_code == 200, response.text
+    page.apply(response.text)
+
+
+# ---- what a page is sent -------------------------------------------------------------------------
+
+
+def test_the_first_frame_is_the_thread_as_it_stands(server):
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    with closing(server.open_socket(alice, conversation)) as connection:
+        first = connection.recv()
+    page = Page('<main><ol id="thread"><li id="m-0" class="message">something old</li></ol></main>')
+    page.receive(first)
+    assert page.thread() == alice.page(conversation).thread()
+
+
+def test_twenty_conversations_at_once_each_get_their_own_answers_whole(server, open_page):
+    start = threading.Barrier(20)
+
+    def visit(number):
+        visitor = server.visitor()
+        conversation = visitor.ask("怎么退货？")
+        page = open_page(server, visitor, conversation)
+        start.wait(60)
+        for turn in range(2):
+            ask_as_htmx_does(page, visitor, f"请讲第 {number} 号故事的第 {turn} 段", conversation)
+            page.wait(lambda page, count=4 + 2 * turn: len(page.messages) == count)
+            page.wait_for_status("done")
+        return visitor, conversation, page
+
+    with ThreadPoolExecutor(20) as visitors:
+        visits = list(visitors.map(visit, range(20)))
+    for number, (visitor, conversation, page) in enumerate(visits):
+        said = visitor.said(conversation)
+        assert [message["text"] for message in said if message["role"] == "visitor"] == [
+            "怎么退货？",
+            *(f"请讲第 {number} 号故事的第 {turn} 段" for turn in range(2)),
+        ]
+        assert [message["status"] for message in said] == ["done"] * 6
+        assert page.thread() == visitor.page(conversation).thread()
+        stored = {message["id"]: message["text"] for message in said}
+        for answer, texts in page.growing.items():
+            for text in texts:  # HTML knows no carriage return
+                assert stored[answer].replace("\r", "\n").startswith(text.replace("\r", "\n"))
+
+
+def test_a_second_tab_sees_the_same(server, open_page):
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    first, second = (open_page(server, alice, conversation) for _ in range(2))
+    ask_as_htmx_does(first, alice, "随便说点什么吧", conversation)
+    for page in (first, second):
+        page.wait(lambda page: len(page.messages) == 4)
+        page.wait_for_status("done")
+    assert first.thread() == second.thread() == alice.page(conversation).thread()
+
+
+def test_an_official_answer_reaches_every_tab(server, open_page):
+    alice = server.visitor()
+    conversation = alice.ask("随便说点什么吧")
+    pages = [open_page(server, alice, conversation) for _ in range(3)]
+    alice.ask("怎么退货？", conversation)
+    for page in pages:
+        page.wait(lambda page: len(page.messages) == 4)
+        page.wait(lambda page: page.messages[1].status == "done")
+        assert page.thread() == alice.page(conversation).thread()
+
+
+def test_joining_in_the_middle_shows_everything_from_the_beginning(slow, open_page):
+    alice = slow.visitor()
+    conversation = alice.ask("请写一篇很长的文章")
+    early = open_page(slow, alice, conversation)
+    early.wait_for_text()
+    late = open_page(slow, alice, conversation)
+    seen = late.wait_for_text()
+    late.wait(lambda page: len(page.messages[1].text) > len(seen) + 20)
+    alice.post(f"/c/{conversation}/stop")
+    for page in (early, late):
+        page.wait_for_status("stopped")
+    assert early.thread() == late.thread() == alice.page(conversation).thread()
+    text = alice.said(conversation)[1]["text"].replace("\r", "\n")
+    for page in (early, late):
+        assert all(text.startswith(part.replace("\r", "\n")) for parts in page.growing.values() for part in parts)
+
+
+def test_a_stopped_answer_is_made_anew_on_every_tab(slow, open_page):
+    alice = slow.visitor()
+    conversation = alice.ask("请写一篇很长的文章")
+    pages = [open_page(slow, alice, conversation) for _ in range(2)]
+    for page in pages:
+        page.wait_for_text()
+    alice.post(f"/c/{conversation}/stop")
+    for page in pages:
+        assert page.wait_for_status("stopped").can_retry
+    answer = pages[0].messages[1].id
+    response = alice.post(f"/c/{conversation}/messages/{answer}/retry", headers=HTMX)
+    pages[0].apply(response.text)
+    for page in pages:
+        page.wait_for_status("queued", "streaming")
+        page.wait_for_text()
+    alice.post(f"/c/{conversation}/stop")
+    for page in pages:
+        page.wait_for_status("stopped")
+    assert pages[0].thread() == pages[1].thread() == alice.page(conversation).thread()
+
+
+def test_who_waits_is_told_how_many_go_first(slow, open_page):
+    visitors = [slow.visitor() for _ in range(10)]  # eight answers are written at once
+    conversations = [visitor.ask("请写一篇很长的文章") for visitor in visitors]
+    last = open_page(slow, visitors[9], conversations[9])
+    last.wait(lambda page: "前面还有" in page.messages[1].element.text)
+    for visitor, conversation in zip(visitors, conversations, strict=True):
+        visitor.post(f"/c/{conversation}/stop")
+    last.wait_for_status("stopped")
+
+
+def test_a_turn_that_was_faster_than_its_own_fragment_shows_once_and_finished(server, open_page):
+    """The answer to the POST and the socket race each other to the page; either may be first."""
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    for number in range(3):
+        page = open_page(server, alice, conversation)
+        fragment = alice.send(f"随便说点什么吧 {number}", conversation, headers=HTMX).text
+        if number:
+            page.wait(lambda page, count=4 + 2 * number: len(page.messages) == count)
+        if number == 2:
+            page.wait_for_status("done")
+        page.apply(fragment)
+        page.wait(lambda page, count=4 + 2 * number: len(page.messages) == count)
+        page.wait_for_status("done")
+        assert page.thread() == alice.page(conversation).thread()
+
+
+def test_silence_is_filled_with_frames_that_change_nothing(slow, open_page):
+    alice = slow.visitor()
+    page = open_page(slow, alice, alice.ask("怎么退货？"))
+    before = page.thread()
+    page.wait(lambda _: page.frames.count("{}") >= 2)
+    assert page.thread() == before
+
+
+def test_frames_are_json_and_aim_at_what_they_change(server, open_page):
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    page = open_page(server, alice, conversation)
+    ask_as_htmx_does(page, alice, "随便说点什么吧", conversation)
+    page.wait_for_status("done")
+    for frame in page.frames:
+        assert set(json.loads(frame)) <= {"content"}
+        assert content_of(frame) == "" or content_of(frame).startswith("<hx-partial hx-target=")
+
+
+# ---- who may watch -------------------------------------------------------------------------------
+
+
+def refusal(server, visitor, conversation, **options):
+    with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+        server.open_socket(visitor, conversation, **options)
+    return refused.value.status_code
+
+
+def test_only_the_visitor_may_watch(server):
+    alice, bob = server.visitor(), server.visitor()
+    conversation = alice.ask("怎么退货？")
+    bob.ask("怎么退货？")
+    assert refusal(server, bob, conversation) == 404
+    assert refusal(server, alice, conversation, cookie=None) == 404
+    assert refusal(server, alice, conversation, cookie="webchat=forged") == 404
+    assert refusal(server, alice, "unknown") == 404
+    assert refusal(server, alice, "") == 404
+    assert refusal(server, alice, "%00%ff") == 404
+
+
+def test_a_programs_conversation_has_no_socket(server):
+    bob = server.visitor()
+    answer = bob.http.post("/chat", json={"message": "怎么退货？"}).text
+    assert refusal(server, bob, answer.rpartition('"session_id": "')[2].partition('"')[0]) == 404
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://127.0.0.1", "http://127.0.0.1:1", "null", "http://["])
+def test_other_sites_may_not_watch_with_our_visitors_cookie(server, origin):
+    alice = server.visitor()
+    assert refusal(server, alice, alice.ask("怎么退货？"), origin=origin) == 403
+
+
+def test_a_client_that_is_no_browser_sends_no_origin(server):
+    alice = server.visitor()
+    with closing(server.open_socket(alice, alice.ask("怎么退货？"), suppress_origin=True)) as connection:
+        assert connection.recv()
+
+
+def test_a_plain_request_is_no_socket(server):
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    assert alice.get(f"/ws?conversation={conversation}").status_code == 400
+    assert alice.http.post(f"/ws?conversation={conversation}").status_code in (400, 405)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sec-WebSocket-Key": None},
+        {"Sec-WebSocket-Version": None},
+        {"Sec-WebSocket-Version": "12"},
+        {"Upgrade": "h2c"},
+        {"Connection": "keep-alive"},
+    ],
+    ids=str,
+)
+def test_half_a_handshake_is_refused(server, changes):
+    alice = server.visitor()
+    headers = {
+        "Host": f"127.0.0.1:{server.port}",
+        "Cookie": alice.cookie,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version": "13",
+    }
+    conversation = alice.ask("怎么退货？")
+    headers = {name: value for name, value in (headers | {"Cookie": alice.cookie} | changes).items() if value}
+    lines = [f"GET /ws?conversation={conversation} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    with closing(server.connect()) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
+
+
+def test_compression_is_not_taken_up(server):
+    alice = server.visitor()
+    offer = ["Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"]
+    with closing(server.open_socket(alice, alice.ask("怎么退货？"), header=offer)) as connection:
+        assert "sec-websocket-extensions" not in connection.headers
+        assert "thread" in connection.recv()
+
+
+def test_one_socket_too_many_is_asked_to_come_back(new_server):
+    server = new_server(max_sockets=3).start()
+    server.wait_until(lambda: server.status("/healthz") == 200, "it answers")
+    alice = server.visitor()
+    conversation = alice.ask("你是谁？")
+    with ExitStack() as sockets:
+        for _ in range(3):
+            sockets.enter_context(closing(server.open_socket(alice, conversation))).recv()
+        with pytest.raises(websocket.WebSocketBadStatusException) as refused:
+            server.open_socket(alice, conversation)
+        assert refused.value.status_code == 503
+        assert int(refused.value.resp_headers["retry-after"]) > 0
+        assert alice.get("/").status_code == 200  # pages still come
+    server.wait_until(lambda: server.metric("webchat_sockets_open") == 0, "they are gone")
+    server.open_socket(alice, conversation).close()
+
+
+# ---- clients that misbehave ----------------------------------------------------------------------
+
+
+def frame(opcode, data=b"", *, final=True, masked=True, length=None):
+    """The bytes of a frame, right or wrong."""
+    length = len(data) if length is None else length
+    size = bytes([length]) if length < 126 else b"\x7e" + struct.pack("!H", length) if length < 65536 else b"\x7f" + struct.pack("!Q", length)
+    head = bytes([(0x80 if final else 0) | opcode, size[0] | (0x80 if masked else 0)]) + size[1:]
+    return head + (b"\0\0\0\0" if masked else b"") + data
+
+
+def send_all(connection, *parts):
+    """Send until the server hangs up or there is no more."""
+    with suppress(OSError):
+        for part in parts:
+            connection.sock.sendall(part)
+
+
+def endless(connection):
+    send_all(connection, frame(1, b"x" * 500, final=False))
+    send_all(connection, *(frame(0, b"x" * 500, final=False) for _ in range(2000)))
+
+
+def vanish(connection):
+    """Reset the connection, as a machine does that was switched off and on."""
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.sock.close()
+
+
+MISBEHAVIOUR = {
+    "a text": lambda connection: connection.send("hello"),
+    "an empty text": lambda connection: connection.send(""),
+    "bytes": lambda connection: connection.send_binary(b"\0\1\2"),
+    "a frame of 1 MB": lambda connection: send_all(connection, frame(2, b"x" * 1_000_000)),
+    "a frame that claims 2**62 bytes": lambda connection: send_all(connection, frame(2, b"x" * 5000, length=2**62)),
+    "a message without an end": endless,
+    "a fragment of nothing": lambda connection: send_all(connection, *(frame(1, b"", final=False) for _ in range(9))),
+    "a flood of tiny frames": lambda connection: send_all(connection, frame(1, b"x") * 100_000),
+    "a flood of pings": lambda connection: send_all(connection, frame(9, b"x" * 100) * 10_000),
+    "text that is no UTF-8": lambda connection: send_all(connection, frame(1, b"\xff\xfe")),
+    "a frame without a mask": lambda connection: send_all(connection, frame(1, b"x", masked=False)),
+    "an unknown opcode": lambda connection: send_all(connection, frame(3, b"x")),
+    "a continuation of nothing": lambda connection: send_all(connection, frame(0, b"x")),
+    "another protocol": lambda connection: send_all(connection, b"GET / HTTP/1.1\r\n\r\n" * 100),
+    "half a frame": lambda connection: send_all(connection, b"\x81"),
+    "a close": lambda connection: send_all(connection, frame(8, struct.pack("!H", 1000))),
+    "a close with a wrong code": lambda connection: send_all(connection, frame(8, struct.pack("!H", 5))),
+    "a close and more": lambda connection: send_all(connection, frame(8) + frame(1, b"x") * 100),
+    "an end of sending": lambda connection: connection.sock.shutdown(socket.SHUT_WR),
+    "a reset": vanish,
+}
+
+
+def misbehave(server, visitor, conversation, act):
+    connection = server.open_socket(visitor, conversation)
+    try:
+        act(connection)
+    finally:
+        if connection.sock:
+            connection.sock.close()
+
+
+@pytest.fixture(scope="module")
+def misused(slow):
+    """The slow server, which has been through all this once and has the threads it needs for it."""
+    alice = slow.visitor()
+    conversation = alice.ask("怎么退货？")
+    with ThreadPoolExecutor(len(MISBEHAVIOUR)) as clients:
+        list(clients.map(lambda act: misbehave(slow, alice, conversation, act), MISBEHAVIOUR.values()))
+    sockets_are_gone(slow)
+    return alice, conversation, settled_threads(slow)
+
+
+def sockets_are_gone(server):
+    server.wait_until(lambda: server.metric("webchat_sockets_open") == 0, "all sockets are closed")
+
+
+def settled_threads(server):
+    """How many threads there are once those that only finish something have gone."""
+    counts = [0]
+
+    def settled():
+        counts.append(server.threads())
+        return len(counts) > 20 and len(set(counts[-20:])) == 1
+
+    server.wait_until(settled, "its threads have settled")
+    return counts[-1]
+
+
+@pytest.mark.parametrize("name", MISBEHAVIOUR)
+def test_a_client_that_misbehaves_leaves_nothing_behind(slow, misused, name):
+    alice, conversation, threads = misused
+    worker = slow.worker()
+    for _ in range(3):
+        misbehave(slow, alice, conversation, MISBEHAVIOUR[name])
+    sockets_are_gone(slow)
+    slow.wait_until(lambda: slow.threads() <= threads, f"it has {threads} threads again")
+    assert slow.worker() == worker
+    with closing(slow.open_socket(alice, conversation)) as connection:
+        assert "thread" in connection.recv()
+
+
+@pytest.mark.parametrize("name", ["a text", "bytes", "a frame of 1 MB", "a message without an end", "a flood of tiny frames"])
+def test_who_sends_something_is_hung_up_on_while_the_others_go_on(slow, open_page, name):
+    alice = slow.visitor()
+    conversation = alice.ask("请写一篇很长的文章")
+    page = open_page(slow, alice, conversation)
+    seen = page.wait_for_text()
+    with closing(slow.open_socket(alice, conversation)) as connection:
+        MISBEHAVIOUR[name](connection)
+        with suppress(OSError, websocket.WebSocketException):
+            while connection.connected and connection.recv():
+                pass
+        assert connection.sock is None or connection.sock.fileno() == -1 or not connection.connected
+    page.wait(lambda page: len(page.messages[1].text) > len(seen))
+    alice.post(f"/c/{conversation}/stop")
+    page.wait_for_status("stopped")
+
+
+def test_a_client_that_never_reads_is_given_up(slow, misused):
+    alice, _, _ = misused
+    conversation = alice.ask(HUGE)
+    for _ in range(11):
+        alice.ask(HUGE, conversation)
+    threads = settled_threads(slow)
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)]
+    connections = [slow.open_socket(alice, conversation, sockopt=small) for _ in range(3)]
+    slow.wait_until(lambda: slow.metric("webchat_sockets_open") > 0, "they are open")
+    sockets_are_gone(slow)
+    for connection in connections:
+        connection.sock.close()
+    slow.wait_until(lambda: slow.threads() <= threads + 3, "its threads are idle ones again")  # handlers, now idle
+
+
+def test_a_client_that_reads_slowly_misses_nothing(slow):
+    alice = slow.visitor()
+    conversation = alice.ask(HUGE)
+    for _ in range(5):
+        alice.ask(HUGE, conversation)
+    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)]
+    with closing(slow.open_socket(alice, conversation, sockopt=small)) as connection:
+        first = connection.recv()
+    page = Page('<main><ol id="thread"></ol></main>')
+    page.receive(first)
+    assert [len(message.text.strip()) for message in page.messages] == [len(HUGE), 999_999] * 6
+
+
+def test_who_does_not_hang_up_keeps_nobody_waiting(slow):
+    """Clients that ask for a close and stay: gunicorn's own worker would wait two seconds for each, and all with it."""
+    lingering = [slow.connect() for _ in range(10)]
+    for connection in lingering:
+        connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    with closing(slow.connect()) as hasty:
+        hasty.settimeout(10)
+        hasty.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert hasty.recv(100).startswith(b"HTTP/1.1 200")
+    for connection in lingering:
+        connection.close()
+
+
+def test_the_worker_lived_through_all_this(slow, misused):
+    assert slow.log().count("Booting worker") == 1
+    assert "Traceback" not in slow.log()
+    assert os.path.exists(f"/proc/{slow.worker()}")
