@@ -1,130 +1,19 @@
-"""webchat: customer-service chat a small shop runs by itself.
-
-Read ``create_app`` and you know the system: every part is built and joined here, nothing at import.
-"""
+"""webchat: customer-service chat a small shop runs by itself. ``webchat.app.create_app`` is the map of the system."""
 
 from __future__ import annotations
 
-import logging
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from flask import Flask
-
-from webchat import engine as engine_room
-from webchat.answering.leases import LeaseKeeper
-from webchat.answering.pipeline import Answerer
-from webchat.answering.run import ModelSettings
-from webchat.config import CHECKOUT, Settings, load_settings
-from webchat.engine.generation import EngineUnavailable
-from webchat.engine.weights import ModelError, served_path
-from webchat.engine.worker import Engine
-from webchat.observability import configure_logging
-from webchat.storage.database import Database
-from webchat.web import admin, api, chat, health, sse
-from webchat.web.assets import register_assets
-from webchat.web.cors import register_cors
-from webchat.web.errors import register_errors
-from webchat.web.i18n import register_languages
-from webchat.web.limits import register_limits
-from webchat.web.security import secure
-from webchat.web.services import Services
-from webchat.web.socket import register_socket
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from webchat.engine.backend import Backend
+    from webchat.app import close_app, create_app
 
-_CELLS_PER_ANSWER = 1024  # KV cache at 12 KB a cell: 100 MB for eight answers at once
-_ENGINE_DIED = 70  # EX_SOFTWARE
-
-
-def create_app(settings: Settings | None = None, engine: Engine | None = None) -> Flask:
-    """Build the application.
-
-    Args:
-        settings: tests bring their own; else they are read from the environment.
-        engine: tests bring their own; else the configured weights are loaded in the background.
-
-    Raises:
-        ConfigurationError: a setting cannot be used.
-    """
-    settings = settings or load_settings()
-    configure_logging(settings.log_format)
-    app = Flask(__name__, template_folder=CHECKOUT / "templates", static_folder=CHECKOUT / "static")
-
-    database = Database(settings.resolved_database_url)
-    engine = engine or _engine(settings)
-    answerer = Answerer(database, engine, _model_settings(settings))
-    leases = LeaseKeeper(database, answerer)
-    app.extensions["webchat"] = Services(settings, database, engine, answerer, leases)
-
-    secure(app, settings)
-    register_languages(app)
-    register_limits(app, settings)
-    register_errors(app)
-    register_cors(app)
-    register_assets(app)
-    register_socket(app, settings.max_sockets)
-    for blueprint in (chat.bp, sse.bp, api.bp, health.bp):
-        app.register_blueprint(blueprint)
-    admin.register(app)
-    app.jinja_env.globals["shop_name"] = settings.shop_name
-
-    # Last, when nothing can be refused any more: a process that will not serve loads no model.
-    engine_room.install(engine)
-    leases.start()
-    answerer.warm_up()
-    return app
+__all__ = ["close_app", "create_app"]
 
 
-def close_app(app: Flask) -> None:
-    """End what ``create_app`` has started: sockets, runs, the engine, the database."""
-    parts: Services = app.extensions["webchat"]
-    app.extensions["sockets"].close_all()
-    engine_room.remove()
-    parts.answerer.close()
-    parts.leases.close()
-    parts.database.close()
+def __getattr__(name: str) -> Any:
+    """Load the application when it is asked for: gunicorn's first process and most commands never need it."""
+    if name in __all__:
+        from webchat import app  # noqa: PLC0415 - see above
 
-
-def _engine(settings: Settings) -> Engine:
-    return Engine(
-        _model_name(settings),
-        lambda: _load_model(settings),
-        max_running=settings.max_parallel,
-        max_waiting=settings.max_queue,
-        on_death=_end_process,
-    )
-
-
-def _load_model(settings: Settings) -> Backend:
-    from webchat.engine.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp's libraries: only who generates needs them
-
-    try:
-        path = served_path(settings)
-    except ModelError as error:
-        raise EngineUnavailable(str(error)) from error
-    return LlamaBackend(
-        path,
-        sequences=2 * settings.max_parallel,
-        cells=max(settings.max_parallel * _CELLS_PER_ANSWER, 2 * settings.context_tokens),
-        threads=settings.threads,
-    )
-
-
-def _model_name(settings: Settings) -> str:
-    try:
-        return served_path(settings).stem
-    except ModelError:
-        return Path(settings.model.partition("#")[0]).stem
-
-
-def _model_settings(settings: Settings) -> ModelSettings:
-    return ModelSettings(settings.shop_name, settings.max_new_tokens, settings.context_tokens)
-
-
-def _end_process(_error: BaseException) -> None:
-    """An engine that died takes the process with it, loudly; gunicorn starts another."""
-    logging.shutdown()
-    os._exit(_ENGINE_DIED)
+        return getattr(app, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

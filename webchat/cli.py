@@ -5,18 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
 from webchat.config import CHECKOUT, ConfigurationError, load_settings
 from webchat.engine import weights
 from webchat.engine.progress import megabytes
-from webchat.storage import operators, schema
+from webchat.storage import audit, operators, schema
 from webchat.storage.database import Conflict, Database, StorageUnavailable
-from webchat.web.admin.passwords import hash_password
-from webchat.web.admin.setup import ensure_admin_password, issue_setup_token
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_AT_THE_TERMINAL = "(command line)"  # in the audit, where an operator's name stands; no name can be this one
 _INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 
 
@@ -78,6 +82,8 @@ def verify() -> None:
 @main.command()
 def serve() -> None:
     """Serve the site with gunicorn on HOST:PORT."""
+    from webchat.web.admin.setup import ensure_admin_password, issue_setup_token  # noqa: PLC0415 - brings all of Flask
+
     settings = load_settings()
     database = Database(settings.resolved_database_url)
     if not schema.is_current(database):
@@ -115,7 +121,7 @@ def faq() -> None:
 @faq.command()
 def example() -> None:
     """Load the example FAQ into a new database; one that ever had entries stays as it is."""
-    loaded = load_into_new_database(Database(load_settings().resolved_database_url))
+    loaded = load_into_new_database(_database())
     click.echo(f"Loaded {loaded} example entries." if loaded else "The FAQ has been used before; nothing was loaded.")
 
 
@@ -128,10 +134,11 @@ def operator() -> None:
 @click.argument("name")
 def add_operator(name: str) -> None:
     """Add an operator; the password is asked for, or read from standard input."""
-    password_hash = _new_password_hash()
+    name, password_hash = _accepted(operator_name, name), _accepted(hash_password, _new_password())
     try:
-        with Database(load_settings().resolved_database_url).write() as session:
+        with _database().write() as session:
             operators.add(session, name, password_hash)
+            audit.record(session, _AT_THE_TERMINAL, "operator.add", name)
     except Conflict:
         raise click.ClickException(f"There is an operator {name} already.") from None
     click.echo(f"Added {name}.")
@@ -141,19 +148,20 @@ def add_operator(name: str) -> None:
 @click.argument("name")
 def change_password(name: str) -> None:
     """Change an operator's password, which ends all of their sessions."""
-    password_hash = _new_password_hash()
-    with Database(load_settings().resolved_database_url).write() as session:
+    name, password_hash = _accepted(operator_name, name), _accepted(hash_password, _new_password())
+    with _database().write() as session:
         found = operators.by_name(session, name)
         if found is None:
             raise click.ClickException(f"There is no operator {name}.")
         operators.set_password(session, found, password_hash)
+        audit.record(session, _AT_THE_TERMINAL, "operator.password", name)
     click.echo(f"Changed the password of {name}.")
 
 
 @operator.command("list")
 def list_operators() -> None:
     """Show who may sign in, and when they last did."""
-    with Database(load_settings().resolved_database_url).read() as session:
+    with _database().read() as session:
         for found in operators.all_operators(session):
             last = found.signed_in_at
             click.echo(f"{found.name}\t{last.isoformat(timespec='minutes') if last else 'never signed in'}")
@@ -175,13 +183,20 @@ def _reachable(host: str) -> str:
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
 
 
-def _new_password_hash() -> str:
+def _database() -> Database:
+    return Database(load_settings().resolved_database_url)
+
+
+def _new_password() -> str:
     if sys.stdin.isatty():
-        password = str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
-    else:
-        password = sys.stdin.readline().rstrip("\n")
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\n")
+
+
+def _accepted(check: Callable[[str], str], text: str) -> str:
+    """What the check makes of a text; its refusal becomes the command's sentence."""
     try:
-        return hash_password(password)
+        return check(text)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
 

@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Everything that may differ between two installations."""
 
     model_config = SettingsConfigDict(
-        env_prefix="WEBCHAT_", env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True
+        env_prefix="WEBCHAT_", env_file=CHECKOUT / ".env", env_ignore_empty=True, extra="ignore", frozen=True
     )
 
     host: str = Field(
@@ -112,6 +112,12 @@ class Settings(BaseSettings):
             )
         return value
 
+    @field_validator("data_dir")
+    @classmethod
+    def _from_anywhere(cls, value: Path) -> Path:
+        """A relative path is meant from the checkout: the same one for every command, wherever it is typed."""
+        return (CHECKOUT / value.expanduser()).resolve()
+
     @field_validator("timezone")
     @classmethod
     def _known_timezone(cls, value: str) -> str:
@@ -122,7 +128,7 @@ class Settings(BaseSettings):
     @property
     def resolved_database_url(self) -> str:
         """The database to open: the setting, or SQLite in the data directory."""
-        return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'webchat.db'}"
+        return self.database_url or f"sqlite:///{self.data_dir / 'webchat.db'}"
 
     @property
     def models_dir(self) -> Path:

@@ -11,7 +11,7 @@ import structlog
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
 
-_SECRET = ("password", "secret", "token", "api_key", "authorization", "cookie")
+_SECRET = {"password", "secret", "secret_key", "token", "api_key", "authorization", "cookie"}
 
 
 def configure_logging(log_format: str) -> None:
@@ -50,10 +50,12 @@ def configure_logging(log_format: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
+    for name in ("gunicorn.error", "gunicorn.access"):  # they bring handlers of their own
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
 
 
 def _hide_secrets(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
-    for key in event:
-        if any(word in key.lower() for word in _SECRET):
-            event[key] = "***"
+    for key in _SECRET & event.keys():
+        event[key] = "***"
     return event

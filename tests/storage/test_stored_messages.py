@@ -271,8 +271,8 @@ def test_an_answer_that_came_to_no_good_end_starts_again_once(database, running,
     lease = utc_now() + timedelta(seconds=30)
     with database.write() as session:
         finish(session, running.id, status=status, reason="why")
-        assert messages.restart(session, running.id, THEM, lease)
-        assert not messages.restart(session, running.id, US, lease)
+        assert messages.restart(session, running.id, THEM, lease, "newer")
+        assert not messages.restart(session, running.id, US, lease, "newer")
     again = stored(database, running)
     assert (again.status, again.text, again.run_owner, again.lease_until) == ("queued", "", THEM, lease)
     assert (again.finish_reason, again.stats, again.reason, again.finished_at) == (None, None, None, None)
@@ -285,7 +285,7 @@ def test_of_many_who_retry_at_once_one_starts_it(database, running):
 
     def retry(number):
         with database.write() as session:
-            return messages.restart(session, running.id, f"process-{number}", utc_now())
+            return messages.restart(session, running.id, f"process-{number}", utc_now(), "newer")
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(retry, range(8))).count(True) == 1
@@ -295,8 +295,8 @@ def test_neither_a_good_answer_nor_a_question_nor_a_running_one_starts_again(dat
     with database.write() as session:
         good = whole_answer(session, question)
         for message in (good, question, running):
-            assert not messages.restart(session, message.id, THEM, utc_now())
-        assert not messages.restart(session, 999, THEM, utc_now())
+            assert not messages.restart(session, message.id, THEM, utc_now(), "newer")
+        assert not messages.restart(session, 999, THEM, utc_now(), "newer")
 
 
 def test_leases_are_renewed_for_their_owner_alone(database, question):

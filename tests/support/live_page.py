@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import struct
 import threading
-import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import websocket
-from support.page import Page
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.page import Message
+    from support.page import Message, Page
     from support.server import Server
     from support.visitor import Visitor
 
@@ -32,10 +30,12 @@ class LivePage:
         self.frames: list[str] = []
         self.growing: dict[int, list[str]] = {}  # what each unfinished answer was seen to say, by message
         self.close_code: int | None = None
+        self._socket = websocket.WebSocket()
         self.connect()
 
     def connect(self) -> None:
         """Open the socket; may be repeated when it has closed."""
+        self._socket.shutdown()
         self.close_code = None
         self._socket = self._server.open_socket(self._visitor, self._conversation)
         self._thread = threading.Thread(target=self._listen, args=(self._socket,), daemon=True)
@@ -115,8 +115,3 @@ def content_of(frame: str) -> str:
     """The partials of a frame."""
     content: str = json.loads(frame).get("content", "")
     return content
-
-
-def seconds_since(start: float) -> float:
-    """How long something took."""
-    return time.monotonic() - start

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -23,7 +23,7 @@ from support.visitor import Visitor
 
 if TYPE_CHECKING:
     import http.client
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 GUNICORN = Path(sys.executable).with_name("gunicorn")
@@ -58,6 +58,10 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
         self._visitors: list[Visitor] = []
         self.port = 0
+
+    def set(self, **environment: str) -> None:
+        """Change variables of its environment, before it starts."""
+        self._environment |= environment
 
     # ---- its life ------------------------------------------------------------------------------
 
@@ -156,7 +160,7 @@ class Server:
 
     def visitor(self, **headers: str) -> Visitor:
         """A new visitor."""
-        self._visitors.append(Visitor(httpx2.Client(base_url=self.url, headers=headers)))
+        self._visitors.append(Visitor.at(self.url, **headers))
         return self._visitors[-1]
 
     def open_socket(self, visitor: Visitor, conversation: str, **options: object) -> websocket.WebSocket:
@@ -164,6 +168,15 @@ class Server:
         url = f"ws://127.0.0.1:{self.port}/ws?conversation={conversation}"
         options = {"cookie": visitor.cookie, "origin": self.url, "timeout": DEADLINE} | options
         return websocket.create_connection(url, **options)
+
+    @contextmanager
+    def opened_socket(self, visitor: Visitor, conversation: str, **options: object) -> Iterator[websocket.WebSocket]:
+        """The same for a block, without a word at its end."""
+        connection = self.open_socket(visitor, conversation, **options)
+        try:
+            yield connection
+        finally:
+            connection.shutdown()
 
     def connect(self) -> socket.socket:
         """A bare connection, for clients that misbehave."""

@@ -39,6 +39,11 @@ class Visitor:
         transport = httpx2.WSGITransport(app, remote_addr=options.pop("address", "127.0.0.1"))
         return cls(httpx2.Client(transport=transport, base_url=base_url, **options))
 
+    @classmethod
+    def at(cls, url: str, **headers: str) -> Visitor:
+        """A visitor of a server."""
+        return cls(httpx2.Client(base_url=url, headers=headers))
+
     def get(self, path: str, **options: Any) -> httpx2.Response:
         """Open a page."""
         return self.http.get(path, **options)

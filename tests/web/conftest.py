@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from support.held_model import HeldModel
+from support.live_page import LivePage
 from support.server import Server
 from support.tiny_model import write_tiny_model
 from support.visitor import Visitor
@@ -16,6 +17,7 @@ import webchat.engine
 from webchat import close_app, create_app
 from webchat.config import load_settings
 from webchat.storage import faq
+from webchat.storage.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +29,10 @@ ENTRIES = {
     "怎么退货？": "七天内可以**退货**。",
     "How do I return something?": "Within seven days you may **return** it.",
     "说一万个字": "好😀" * 5000,
+    "说一百万个字": "a " * 500_000,
 }
+SLOW = {"wsgi": "support.slow_wsgi:app", "max_new_tokens": 4000, "context_tokens": 8192}
+NO_LIMITS = {"rate_visitor": "100000 per minute", "rate_address": "100000 per minute"}
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +51,14 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_mod
             load_settings(
                 data_dir=folder,
                 model=str(tiny_model),
+                threads=1,
                 max_new_tokens=16,
                 allowed_origins="https://shop.example",
-                rate_visitor="1000 per minute",
-                rate_address="100000 per minute",
+                **NO_LIMITS,
             )
         )
     parts = app.extensions["webchat"]
-    with parts.database.write() as rows:
-        for question, answer in ENTRIES.items():
-            faq.create(rows, phrasings=[question], answer=answer)
+    _add_entries(parts.database)
     parts.engine.ready(60)
     yield app
     with _beside_others():
@@ -96,7 +99,9 @@ def new_app(data_dir: Path, tiny_model: Path) -> Iterator[Callable[..., Flask]]:
     def make(engine=None, **settings) -> Flask:
         while made:
             close_app(made.pop())
-        app = create_app(load_settings(**{"data_dir": data_dir, "model": str(tiny_model)} | settings), engine)
+        app = create_app(
+            load_settings(**{"data_dir": data_dir, "model": str(tiny_model), "threads": 1} | settings), engine
+        )
         made.append(app)
         return app
 
@@ -111,6 +116,43 @@ def held(endless_model: Path, new_app: Callable[..., Flask]) -> Iterator[HeldMod
     model = HeldModel(endless_model)
     yield model
     model.let_go()  # before the application is closed, which waits for its engine
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_model: Path) -> Iterator[Server]:
+    """gunicorn with the site."""
+    folder = _folder_with_entries(tmp_path_factory, migrated_file)
+    with closing(Server(folder, tiny_model, max_new_tokens=100, **NO_LIMITS)) as running:
+        yield running.start().ready()
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, endless_model: Path) -> Iterator[Server]:
+    """gunicorn with a site whose model takes a minute for an answer: there is time to do something in its middle."""
+    folder = _folder_with_entries(tmp_path_factory, migrated_file)
+    with closing(Server(folder, endless_model, **SLOW, **NO_LIMITS)) as running:
+        yield running.start().ready()
+
+
+@pytest.fixture
+def open_page() -> Iterator[Callable[..., LivePage]]:
+    """Opens live pages, and leaves them after the test."""
+    with ExitStack() as pages:
+        yield lambda *where: pages.enter_context(closing(LivePage(*where)))
+
+
+def _folder_with_entries(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    shutil.copy(migrated_file, folder / "webchat.db")
+    with closing(Database(f"sqlite:///{folder}/webchat.db")) as database:
+        _add_entries(database)
+    return folder
+
+
+def _add_entries(database: Database) -> None:
+    with database.write() as rows:
+        for question, answer in ENTRIES.items():
+            faq.create(rows, phrasings=[question], answer=answer)
 
 
 @pytest.fixture

@@ -50,7 +50,17 @@ def test_the_address_changes_with_the_content(new_app, tmp_path):
 
 @pytest.mark.parametrize(
     "path",
-    ["../pyproject.toml", "..%2fpyproject.toml", "%2e%2e/pyproject.toml", "....//pyproject.toml", "/etc/passwd", "css", "", "%00", "css/%00"],
+    [
+        "../pyproject.toml",
+        "..%2fpyproject.toml",
+        "%2e%2e/pyproject.toml",
+        "....//pyproject.toml",
+        "/etc/passwd",
+        "css",
+        "",
+        "%00",
+        "css/%00",
+    ],
 )
 def test_nothing_outside_is_served(site, path):
     response = site.test_client().get(f"/static/{path}")
@@ -58,13 +68,18 @@ def test_nothing_outside_is_served(site, path):
     assert b"[project]" not in response.data
 
 
-@pytest.mark.parametrize("path", ["/.env", "/data/webchat.db", "/pyproject.toml", "/templates/base.html", "/.git/config"])
+@pytest.mark.parametrize(
+    "path", ["/.env", "/data/webchat.db", "/pyproject.toml", "/templates/base.html", "/.git/config"]
+)
 def test_nothing_but_static_files_is_served(alice, path):
     assert alice.get(path).status_code == 404
 
 
 def test_the_types_are_what_browsers_insist_on(alice):
-    types = {name.partition("?")[0].rpartition(".")[2]: alice.get(name).headers["Content-Type"] for name in assets_of(alice.get("/"))}
+    types = {
+        name.partition("?")[0].rpartition(".")[2]: alice.get(name).headers["Content-Type"]
+        for name in assets_of(alice.get("/"))
+    }
     assert types["css"].startswith("text/css")
     assert types["js"].startswith(("text/javascript", "application/javascript"))
     assert types["svg"].startswith("image/svg+xml")

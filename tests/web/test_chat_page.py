@@ -137,7 +137,9 @@ def test_a_visitors_own_conversations_are_listed_newest_first(alice, bob):
     bob.ask("今天天气怎么样")
     page = alice.page(second)
     assert [link.text for link in page.root.by_class("history-subject")] == ["你是谁？", "怎么退货？"]
-    assert [link.text.strip() for link in Page(bob.get("/").text).root.by_class("history-subject")] == ["今天天气怎么样"]
+    assert [link.text.strip() for link in Page(bob.get("/").text).root.by_class("history-subject")] == [
+        "今天天气怎么样"
+    ]
 
 
 # ---- once --------------------------------------------------------------------------------------
@@ -241,7 +243,8 @@ def test_a_page_opened_in_the_middle_shows_the_text_so_far_and_looks_again(slow_
     response = alice.get(f"/c/{conversation}")
     answer = Page(response.text).messages[1]
     assert answer.element.attributes["aria-busy"] == "true"
-    assert answer.text and run.text.startswith(answer.text)
+    assert answer.text
+    assert run.text.startswith(answer.text)
     assert '<noscript><meta http-equiv="refresh"' in response.text
     assert Page(response.text).root.by_class("stop")
 

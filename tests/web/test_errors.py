@@ -283,7 +283,9 @@ def test_a_form_sent_by_our_own_page_is_taken(alice):
     assert alice.send("怎么退货？", headers={"Origin": "http://localhost"}).status_code == 303
 
 
-@pytest.mark.parametrize("cookie", ["webchat=", "webchat=forged.token.here", "webchat=" + "x" * 4000, "webchat=\xff", "=;;="])
+@pytest.mark.parametrize(
+    "cookie", ["webchat=", "webchat=forged.token.here", "webchat=" + "x" * 4000, "webchat=\xff", "=;;="]
+)
 def test_a_forged_cookie_is_nobodys(site, cookie):
     stranger = site.test_client(use_cookies=False)
     assert stranger.get("/", headers={"Cookie": cookie}).status_code == 200

@@ -32,9 +32,7 @@ def metrics_of(app):
     assert response.status_code == 200
     families = list(text_string_to_metric_families(response.text))
     assert all(family.documentation for family in families)
-    return {
-        (sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples
-    }
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
 @pytest.fixture

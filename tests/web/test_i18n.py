@@ -86,7 +86,9 @@ def test_the_catalogue_is_whole(path):
         catalogue = read_po(file)
     messages = [message for message in catalogue if message.id]
     assert len(messages) > 100
-    missing = [message.id for message in messages if not message.string or "" in list(message.string)[: len(message.string)]]
+    missing = [
+        message.id for message in messages if not message.string or "" in list(message.string)[: len(message.string)]
+    ]
     assert [message for message in missing if message] == []
     assert [message.id for message in messages if message.fuzzy] == []
     for message in messages:

@@ -14,18 +14,17 @@ ALLOWED = {
     "span": {"class"},
     "pre": {"class", "tabindex"},
     "ol": {"start"},
-} | dict.fromkeys(
-    "blockquote br code del em h1 h2 h3 h4 h5 h6 hr li p s strong table tbody td th thead tr ul".split(), set()
-)
+}
+BARE = "blockquote br code del em h1 h2 h3 h4 h5 h6 hr li p s strong table tbody td th thead tr ul"
 
 
 class Checker(HTMLParser):
     """Fails on a tag, an attribute or an address that is not allowed."""
 
     def handle_starttag(self, tag, attrs):
-        assert tag in ALLOWED
+        assert tag in ALLOWED or tag in BARE.split()
         for name, value in attrs:
-            assert name in ALLOWED[tag]
+            assert name in ALLOWED.get(tag, ())
             if name == "href" and ":" in (value or "").partition("/")[0].partition("?")[0].partition("#")[0]:
                 assert value.lower().startswith(("http:", "https:", "mailto:", "tel:"))
 

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 from support.visitor import HTMX, Visitor
 
-from webchat.config import ConfigurationError
+from webchat.config import ConfigurationError, load_settings
+from webchat.web.security import _secret_key
 
 ROUTES = {
     "home": ("GET", "/"),
@@ -44,7 +45,9 @@ class Inline(HTMLParser):
         self.tags.append(tag)
         if tag == "style" or "style" in attributes:
             self.found.append(f"style of {tag}")
-        if tag == "script" and (not attributes.get("src", "").startswith("/static/") or attributes.get("nonce") != self.nonce):
+        if tag == "script" and (
+            not attributes.get("src", "").startswith("/static/") or attributes.get("nonce") != self.nonce
+        ):
             self.found.append("script")
         if tag == "link" and attributes.get("rel") == "stylesheet" and attributes.get("nonce") != self.nonce:
             self.found.append("stylesheet")
@@ -179,9 +182,6 @@ def test_a_data_directory_that_is_none_is_said(new_app, tmp_path):
 
 
 def test_many_processes_that_start_at_once_have_one_key(data_dir):
-    from webchat.config import load_settings
-    from webchat.web.security import _secret_key
-
     with ThreadPoolExecutor(16) as starts:
         keys = set(starts.map(lambda _: _secret_key(load_settings(data_dir=data_dir)), range(16)))
     assert len(keys) == 1
@@ -211,9 +211,7 @@ def test_forwarded_headers_of_a_trusted_proxy_count(new_app):
     assert alice.send("你是谁？", headers={"Origin": "http://localhost"}).status_code == 403
 
 
-def test_gunicorn_itself_believes_no_forwarded_header(new_server):
-    server = new_server().start()
-    server.wait_until(lambda: server.status("/healthz") == 200, "it answers")
+def test_gunicorn_itself_believes_no_forwarded_header(server):
     response = server.visitor().get("/", headers=FORWARDED)
     assert "Strict-Transport-Security" not in response.headers
     elsewhere = server.visitor().get("/", headers={"Script-Name": "/elsewhere", "Path-Info": "/admin"})

@@ -8,13 +8,11 @@ import threading
 from contextlib import closing
 
 import pytest
-from support.server import Server, read_chunks
+from support.server import read_chunks
 from support.visitor import Visitor, let_finish
 
 from webchat.answering.events import Delta
 from webchat.answering.pipeline import Answerer
-from webchat.storage import faq
-from webchat.storage.database import Database
 from webchat.web.sse import _lines
 
 LONG = "说一万个字"
@@ -65,7 +63,8 @@ def require_contract(raw):
     for event in events:
         assert event.startswith(b"data: ")
         assert len(event) + 2 <= 1000
-        assert b"\n" not in event and b"\r" not in event
+        assert b"\n" not in event
+        assert b"\r" not in event
         found = json.loads(event.removeprefix(b"data: "))
         assert isinstance(found["token"], str)
         assert isinstance(found["done"], bool)
@@ -92,16 +91,6 @@ def read_in_the_tutorials_way(server, message, session=None):
                 break
             text += data["token"]
     return text, last, chunks
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, migrated_file, tiny_model):
-    folder = tmp_path_factory.mktemp("chat")
-    shutil.copy(migrated_file, folder / "webchat.db")
-    with closing(Database(f"sqlite:///{folder}/webchat.db")) as database, database.write() as rows:
-        faq.create(rows, phrasings=[LONG], answer="好😀" * 5000)
-    with closing(Server(folder, tiny_model, max_new_tokens=24)) as running:
-        yield running.start().ready()
 
 
 def test_an_official_answer(bob):
@@ -214,7 +203,7 @@ def test_an_answer_that_was_stopped_says_so(new_app, held):
         first = next(events)
         (conversation,) = parts.answerer.feeds._feeds
         for run in parts.answerer.feeds.runs(conversation).values():
-            run.stop_wanted.set()
+            parts.answerer._model_run.stop(run)
         last = require_contract(first + b"".join(events))[-1]
     assert (last["source"], last["finish_reason"]) == ("model", "stopped")
     assert "error" not in last

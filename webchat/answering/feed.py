@@ -7,15 +7,17 @@ there is nothing to overflow and nothing to replay.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webchat.answering.events import Failed, Finished, Queued
+    from webchat.engine.generation import Generation
 
 # Changes remembered for watchers that are behind; one that missed more reads the whole thread again.
 _REMEMBERED = 64
@@ -25,15 +27,17 @@ _REMEMBERED = 64
 class Run:
     """An answer being made: its text so far, its place in the queue, its outcome. Written under its feed's lock."""
 
+    conversation: str  # its public id
     message_id: int
     text: str = ""
     queued: Queued | None = None
     outcome: Finished | Failed | None = None
-    stop_wanted: threading.Event = field(default_factory=threading.Event)
+    generation: Generation | None = None  # once the engine has taken it
+    stop_wanted: bool = False
 
     def snapshot(self) -> Run:
         """This run as it stands, which no longer grows: what is shown of it can be counted."""
-        return Run(self.message_id, self.text, self.queued, self.outcome, self.stop_wanted)
+        return dataclasses.replace(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +82,11 @@ class Feed:
         with self._lock:
             return dict(self._runs)
 
-    def start(self, run: Run) -> None:
-        """Add a run and announce its message."""
+    def start(self, run: Run, question_id: int) -> None:
+        """Add a run, and announce its question and its message, in this order."""
         with self._lock:
             self._runs[run.message_id] = run
+            self._announce(question_id)
             self._announce(run.message_id)
 
     def grow(self, run: Run, text: str = "", queued: Queued | None = None) -> None:

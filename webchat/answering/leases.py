@@ -58,16 +58,17 @@ class LeaseKeeper:
             wait = _EVERY
             try:
                 settled_at = settled_at or self._last_lease_of_the_dead()
-                self._answerer.store_late()
                 now = datetime.now(UTC)
                 self._renew_and_expire(now)
+                self._answerer.store_late()
+                self.problem = None
                 if not self.settled:
                     wait = min(wait, self._settle(settled_at, now))
-                self.problem = None
             except StorageUnavailable as error:
                 self.problem = str(error)
                 log.warning("leases not kept", problem=self.problem)
             except Exception:  # without this thread every answer being written would be given up
+                self.problem = "The leases of running answers cannot be kept; the log says why."
                 log.exception("leases not kept")
             self._stop.wait(wait)
 

@@ -9,6 +9,7 @@ conversation: sockets come and go, the run goes on.
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import uuid
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
 from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started
-from webchat.answering.feed import Feed, Feeds, Run
+from webchat.answering.feed import Feeds, Run
 from webchat.answering.match import FaqIndex
 from webchat.answering.rules import reply_to
 from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
@@ -79,7 +80,7 @@ class Answerer:
         self._engine = engine
         self._settings = settings
         self._faq = FaqIndex(database)
-        self._model_run = ModelRun(database, engine, settings, self.owner)
+        self._model_run = ModelRun(database, engine, settings, self.owner, self.feeds)
         self._threads: set[threading.Thread] = set()
 
     def answer(self, where: Conversation | Opening, text: str, client_id: str) -> Turn:
@@ -108,7 +109,8 @@ class Answerer:
             return turn
         if known is None:
             self._start(turn.conversation, turn.question, turn.answer)
-        self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
+        else:
+            self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
         return turn
 
     def retry(self, conversation: Conversation, message_id: int) -> Message | None:
@@ -124,18 +126,16 @@ class Answerer:
                 return None
             self._require_quiet(session, conversation.id)
             self._require_room()
-            if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE):
+            if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE, self._engine.name):
                 return None
             session.refresh(answer)
         self._start(conversation, question, answer)
         return answer
 
-    def stop(self, conversation: Conversation) -> int:
-        """Stop what the model writes in this conversation; how many answers that were."""
-        runs = self.feeds.runs(conversation.public_id)
-        for run in runs.values():
-            run.stop_wanted.set()
-        return len(runs)
+    def stop(self, conversation: Conversation) -> None:
+        """Stop what the model writes in this conversation."""
+        for run in self.feeds.runs(conversation.public_id).values():
+            self._model_run.stop(run)
 
     def follow(self, conversation: Conversation, message_id: int, heartbeat: float = 5.0) -> Iterator[Event]:
         """The events of one answer from its beginning to its end, an empty ``Delta`` when nothing else happens.
@@ -197,8 +197,9 @@ class Answerer:
         return None
 
     def _require_room(self) -> None:
-        if (full := self._engine.queue_full()) is not None:
-            raise Busy(full)
+        """Bound what waits: in the engine's queue, and before it while the model is still being loaded."""
+        if (seconds := self._engine.queue_full(expected=len(self._threads))) is not None:
+            raise Busy(seconds)
 
     def _require_quiet(self, session: Session, conversation_id: int) -> None:
         if messages.unfinished(session, conversation_id):
@@ -273,24 +274,25 @@ class Answerer:
         return None
 
     def _start(self, conversation: Conversation, question: Message, answer: Message) -> None:
-        run = Run(answer.id)
+        run = Run(conversation.public_id, answer.id)
         asked = ModelQuestion(conversation.id, question.id, question.text)
         begun = threading.Event()
 
         def drive() -> None:
             with self.feeds.watch(conversation.public_id, threading.Event()) as feed:
-                feed.start(run)
+                feed.start(run, question.id)
                 begun.set()
                 self._model_run.drive(feed, run, asked)
             self._threads.discard(threading.current_thread())
 
-        thread = threading.Thread(target=drive, name=f"run-{answer.id}", daemon=True)
+        context = contextvars.copy_context()  # the log lines of the run carry the id of the request that began it
+        thread = threading.Thread(target=context.run, args=(drive,), name=f"run-{answer.id}", daemon=True)
         self._threads.add(thread)
         try:
             thread.start()
         except RuntimeError:  # the machine has no thread left
             self._threads.discard(thread)
-            self._model_run.give_up(Feed(), run)
+            self._model_run.give_up(run)
             raise
         begun.wait()  # who reads the row after us finds the run
 

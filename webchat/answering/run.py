@@ -19,6 +19,7 @@ from webchat.answering.feed import Run
 from webchat.answering.prompt import PromptBuilder, persona
 from webchat.engine.generation import (
     Ended,
+    EngineClosed,
     EngineError,
     EngineUnavailable,
     PromptTooLong,
@@ -31,7 +32,7 @@ from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
 
 if TYPE_CHECKING:
-    from webchat.answering.feed import Feed
+    from webchat.answering.feed import Feed, Feeds
     from webchat.engine.generation import Generation, Output
     from webchat.engine.worker import Engine
     from webchat.storage.database import Database, Session
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SAVE_EVERY = 1.0  # seconds between two writes of growing text
-_LOOK_EVERY = 0.25  # seconds until a stop is noticed while nothing arrives
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
 _REMEMBERED_TURNS = 20  # looked at for the prompt; the token budget usually takes fewer
 _FAILURES: dict[type[EngineError], Failure] = {
@@ -71,27 +71,36 @@ class ModelSettings:
 class ModelRun:
     """Drives one run. ``owner`` is this process's name in the row's lease."""
 
-    def __init__(self, database: Database, engine: Engine, settings: ModelSettings, owner: str) -> None:
+    def __init__(self, database: Database, engine: Engine, settings: ModelSettings, owner: str, feeds: Feeds) -> None:
         self._database = database
         self._engine = engine
         self._settings = settings
         self._owner = owner
-        self._unstored: dict[int, tuple[Feed, Run, Finished | Failed]] = {}
+        self._feeds = feeds
+        self._unstored: dict[int, tuple[Run, Finished | Failed]] = {}
 
     def drive(self, feed: Feed, run: Run, question: ModelQuestion) -> None:
         """Answer the question; returns when the run has its outcome. Never raises."""
         try:
             outcome = self._answer(feed, run, question)
+        except EngineClosed:
+            outcome = Failed("interrupted")
         except EngineError as error:
             outcome = Failed(_FAILURES.get(type(error), "engine_error"))
         except Exception:
             log.exception("run failed", message_id=run.message_id)
             outcome = Failed("engine_error")
-        feed.end(run, self._store(feed, run, outcome))
+        feed.end(run, self._store(run, outcome))
 
-    def give_up(self, feed: Feed, run: Run) -> None:
+    def stop(self, run: Run) -> None:
+        """End a run within one step of the engine, or before the engine has taken it."""
+        run.stop_wanted = True
+        if run.generation:
+            self._engine.cancel(run.generation)
+
+    def give_up(self, run: Run) -> None:
         """Have the row of a run that nobody drives say so, with the next ``store_late``."""
-        self._unstored[run.message_id] = (feed, run, Failed("engine_error"))
+        self._unstored[run.message_id] = (Run(run.conversation, run.message_id), Failed("engine_error"))
 
     def store_late(self) -> None:
         """Store the ends that the database could not take when they came.
@@ -99,11 +108,16 @@ class ModelRun:
         Raises:
             StorageUnavailable: it still cannot.
         """
-        for feed, run, outcome in list(self._unstored.values()):
-            with self._database.write() as session:
-                self._finish(session, run, outcome)
+        for run, outcome in list(self._unstored.values()):
+            try:
+                with self._database.write() as session:
+                    self._finish(session, run, outcome)
+            except StorageUnavailable:
+                raise
+            except Exception:  # one that can never be stored must not hold up the others
+                log.exception("answer not stored", message_id=run.message_id)
             del self._unstored[run.message_id]
-            feed.announce(run.message_id)
+            self._feeds.announce(run.conversation, run.message_id)
 
     def read_personas(self) -> None:
         """Generate one token behind each persona, so that the cache holds what all prompts begin with."""
@@ -121,9 +135,11 @@ class ModelRun:
 
     def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
         request = self._request(question)
-        if run.stop_wanted.is_set():
+        if run.stop_wanted:
             return Finished("model", "stopped")
-        generation = self._engine.submit(request)
+        run.generation = generation = self._engine.submit(request)
+        if run.stop_wanted:  # between the last two lines, when there was nothing to cancel yet
+            self._engine.cancel(generation)
         try:
             return self._write_down(feed, run, generation)
         except BaseException:
@@ -133,12 +149,10 @@ class ModelRun:
     def _write_down(self, feed: Feed, run: Run, generation: Generation) -> Finished | Failed:
         saved_at = time.monotonic()
         while True:
-            for output in generation.take(_LOOK_EVERY):
+            for output in generation.take(_SAVE_EVERY):
                 _show(feed, run, output)
                 if isinstance(output, Ended):
-                    return _outcome(output)
-            if run.stop_wanted.is_set():
-                self._engine.cancel(generation)
+                    return _outcome(output, run.text)
             if time.monotonic() - saved_at >= _SAVE_EVERY:
                 saved_at = time.monotonic()
                 self._save(run, generation)
@@ -169,18 +183,18 @@ class ModelRun:
         if not ours:
             self._engine.cancel(generation)
 
-    def _store(self, feed: Feed, run: Run, outcome: Finished | Failed) -> Finished | Failed:
+    def _store(self, run: Run, outcome: Finished | Failed) -> Finished | Failed:
         """Write the end of the run, and give back what it has come to."""
         try:
             with self._database.write() as session:
                 ours = self._finish(session, run, outcome)
         except StorageUnavailable as error:
             log.error("answer not stored", message_id=run.message_id, problem=str(error))  # noqa: TRY400 - a sentence, no trace
-            self._unstored[run.message_id] = (feed, run, outcome)
+            self._unstored[run.message_id] = (run, outcome)
             return Failed("not_stored")
         except Exception:
             log.exception("answer not stored", message_id=run.message_id)
-            self.give_up(feed, Run(run.message_id))  # without its text, which may be what was refused
+            self.give_up(run)  # without its text, which may be what was refused
             return Failed("not_stored")
         return outcome if ours else Failed("interrupted")
 
@@ -211,9 +225,11 @@ def _show(feed: Feed, run: Run, output: Output) -> None:
         feed.grow(run, queued=Queued(output.position, output.eta_seconds))
 
 
-def _outcome(ended: Ended) -> Finished | Failed:
+def _outcome(ended: Ended, text: str) -> Finished | Failed:
     if ended.reason == "error":
         return Failed("interrupted")  # the engine was closed under it
+    if ended.reason == "stop" and not text.strip():
+        return Failed("engine_error")  # the model had nothing to say; a second try may find words
     stats = {key: value for key, value in dataclasses.asdict(ended.stats).items() if value is not None}
     return Finished("model", ended.reason, stats)
 

@@ -21,6 +21,10 @@ class EngineUnavailable(EngineError):  # noqa: N818 - a state, named as callers 
     """There is no model to run: it is missing, broken, or the engine is closing."""
 
 
+class EngineClosed(EngineUnavailable):
+    """The engine is being closed; another one will come."""
+
+
 class QueueFull(EngineError):  # noqa: N818 - a state, named as callers say it
     """As many requests wait as the queue holds; try again in ``retry_after`` seconds."""
 

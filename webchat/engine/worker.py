@@ -16,6 +16,7 @@ import structlog
 
 from webchat.engine.generation import (
     Ended,
+    EngineClosed,
     EngineUnavailable,
     FinishReason,
     Generation,
@@ -145,10 +146,15 @@ class Engine:
             self._note.notify_all()
             return generation
 
-    def queue_full(self) -> float | None:
-        """Seconds after which to try again when no more requests can wait; None while there is room."""
+    def queue_full(self, *, expected: int = 0) -> float | None:
+        """Seconds after which to try again when no more requests can wait; None while there is room.
+
+        Args:
+            expected: requests under way in all, those included whose prompts are still being made.
+        """
         with self._note:
-            return self._eta(len(self._scheduler.waiting)) if self._scheduler.full else None
+            waiting = max(len(self._scheduler.waiting), expected - self._max_running)
+            return self._eta(waiting) if waiting >= self._scheduler.max_waiting else None
 
     def cancel(self, generation: Generation) -> None:
         """End a generation within one step; its mailbox gets ``Ended("stopped")``. Ended ones stay as they are."""
@@ -180,6 +186,8 @@ class Engine:
             self._thread.join()
 
     def _usable(self) -> Backend:
+        if self._state == "closed":
+            raise EngineClosed("the engine is closed")
         if self._state != "ready" or self._backend is None:
             raise EngineUnavailable(self._problem or f"the engine is {self._state}")
         return self._backend
@@ -302,6 +310,8 @@ class Engine:
     def _end(self, job: Job, reason: FinishReason, slots: Slots) -> None:
         self._scheduler.running.remove(job)
         stats = self._finish(job, reason, slots)
+        if job.generation.request.max_new_tokens == 1:
+            return  # reads a prompt ahead; says nothing about how long answers take
         seconds = stats.total_seconds - stats.queued_seconds
         self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
 

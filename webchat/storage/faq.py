@@ -177,6 +177,11 @@ def add_batch(session: Session, entries: Iterable[NewEntry], batch: str) -> int:
     return len(rows)
 
 
+def of_batch(session: Session, batch: str) -> list[Entry]:
+    """List the entries of a batch that are still there, with their phrasings."""
+    return list(session.scalars(select(Entry).where(Entry.batch == batch).order_by(Entry.id)))
+
+
 def batch_size(session: Session, batch: str) -> int:
     """Count the entries of a batch that are still there."""
     return session.scalar(select(func.count()).where(Entry.batch == batch)) or 0

@@ -185,7 +185,7 @@ def finish(
     return affected_rows(session, statement) == 1
 
 
-def restart(session: Session, message_id: int, owner: str, lease_until: datetime) -> bool:
+def restart(session: Session, message_id: int, owner: str, lease_until: datetime, model: str) -> bool:
     """Queue a stopped, interrupted or failed answer once more, empty; False when there is none (any more)."""
     statement = (
         update(Message)
@@ -196,6 +196,7 @@ def restart(session: Session, message_id: int, owner: str, lease_until: datetime
             finish_reason=None,
             reason=None,
             stats=None,
+            model=model,
             run_owner=owner,
             lease_until=lease_until,
             finished_at=None,

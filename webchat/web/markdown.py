@@ -16,7 +16,13 @@ _TAGS = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
     "li", "ol", "p", "pre", "s", "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
 }  # fmt: skip
-_ATTRIBUTES = {"a": {"href", "title"}, "div": {"class", "tabindex"}, "span": {"class"}, "pre": {"class", "tabindex"}, "ol": {"start"}}
+_ATTRIBUTES = {
+    "a": {"href", "title"},
+    "div": {"class", "tabindex"},
+    "span": {"class"},
+    "pre": {"class", "tabindex"},
+    "ol": {"start"},
+}
 _SCHEMES = {"http", "https", "mailto", "tel"}
 
 

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from webchat.answering.events import Queued
     from webchat.answering.feed import Feed, Run
     from webchat.storage.tables import Conversation, Message
+    from webchat.web.fragments import MessageView
 
 log = structlog.get_logger(__name__)
 
@@ -174,6 +175,7 @@ class _Watcher:
         self._feed = feed
         self._cursor = 0
         self._last_id = 0
+        self._shown: set[int] = set()
         self._sent: dict[int, int] = {}  # characters of growing text, by message
         self._queued: dict[int, Queued | None] = {}
 
@@ -183,7 +185,8 @@ class _Watcher:
         with services().database.read() as rows:
             thread = messages.thread(rows, self._conversation.id)
         runs = self._feed.runs()
-        self._last_id = thread[-1].id if thread else 0
+        self._shown = {message.id for message in thread}
+        self._last_id = max(self._shown, default=0)
         self._sent.clear()
         views = [view_of(message, self._note(message, runs)) for message in thread]
         return [thread_frame(self._conversation, views)]
@@ -200,22 +203,25 @@ class _Watcher:
         return partials
 
     def _changed_messages(self, ids: tuple[int, ...]) -> list[str]:
+        """These messages, and whatever is new: of two questions at once the later may be announced first."""
         with services().database.read() as rows:
             changed = messages.some(rows, self._conversation.id, ids)
+            new = [message for message in messages.thread(rows, self._conversation.id) if message.id > self._last_id]
+        if any(message.id < self._last_id and message.id not in self._shown for message in changed):
+            return self.whole_thread()
         runs = self._feed.runs()
-        new, partials = [], []
-        for message in changed:
-            view = view_of(message, self._note(message, runs))
-            if message.id > self._last_id:
-                new.append(view)
-            else:
-                partials.append(message_frame(self._conversation, view))
-        if new:
-            partials.append(append_frame(self._conversation, self._last_id, new))
-            # The answer to its POST may have put the turn on the page already, as it was before all this.
-            partials += [message_frame(self._conversation, view) for view in new if view.source == "model"]
-            self._last_id = new[-1].id
-        return partials
+        views = {message.id: view_of(message, self._note(message, runs)) for message in (*changed, *new)}
+        partials = [message_frame(self._conversation, views[m.id]) for m in changed if m.id in self._shown]
+        return partials + self._append([views[message.id] for message in new])
+
+    def _append(self, views: list[MessageView]) -> list[str]:
+        if not views:
+            return []
+        after, self._last_id = self._last_id, views[-1].id
+        self._shown.update(view.id for view in views)
+        # The answer to its POST may have put the turn on the page already, as it was before all this.
+        again = [message_frame(self._conversation, view) for view in views if view.source == "model"]
+        return [append_frame(self._conversation, after, views), *again]
 
     def _growth(self, run: Run) -> list[str]:
         text, sent = run.text, self._sent.get(run.message_id)

@@ -9,7 +9,7 @@ from admin_cast import PASSWORD, Browser
 from jinja2 import FileSystemBytecodeCache
 
 from webchat.storage import faq, operators
-from webchat.web.admin.passwords import hash_password
+from webchat.accounts import hash_password
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -10,7 +10,7 @@ from admin_cast import PASSWORD, Browser, actions, text_of
 
 from webchat.config import ConfigurationError
 from webchat.storage import operators, settings
-from webchat.web.admin.passwords import verify_password
+from webchat.accounts import verify_password
 from webchat.web.admin.setup import ensure_admin_password, issue_setup_token
 
 

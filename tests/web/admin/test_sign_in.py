@@ -6,7 +6,8 @@ import pytest
 from admin_cast import HTMX, PASSWORD, actions, text_of
 
 from webchat.storage import operators
-from webchat.web.admin import passwords
+from webchat import accounts
+
 from webchat.web.admin.auth import admin_address
 
 PAGES = ("/admin/", "/admin/faq", "/admin/faq/new", "/admin/faq/1")
@@ -149,15 +150,15 @@ def test_without_operators_the_page_points_to_the_set_up_link(stranger, database
 
 
 def test_passwords_are_hashed_with_argon2_and_compared_by_what_was_meant():
-    stored = passwords.hash_password("Ｐassword é 12")
+    stored = accounts.hash_password("Ｐassword é 12")
     assert stored.startswith("$argon2id$")
-    assert passwords.verify_password("Password e\u0301 12", stored)
-    assert not passwords.verify_password("Password e 12", stored)
-    assert not passwords.verify_password("compared with when a name is unknown", None)
-    assert not passwords.verify_password("Password e 12", "damaged")
+    assert accounts.verify_password("Password e\u0301 12", stored)
+    assert not accounts.verify_password("Password e 12", stored)
+    assert not accounts.verify_password("compared with when a name is unknown", None)
+    assert not accounts.verify_password("Password e 12", "damaged")
 
 
 def test_passwords_have_a_length():
     for password in ("", "123456789", "x" * 201):
         with pytest.raises(ValueError, match="10 to 200 characters"):
-            passwords.hash_password(password)
+            accounts.hash_password(password)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -17,9 +18,9 @@ from flask import Blueprint, Response, g, make_response, redirect, render_templa
 from flask_babel import gettext as _
 from flask_limiter.util import get_remote_address
 
+from webchat.accounts import MAX_NAME_CHARS, operator_name, verify_password
 from webchat.storage import audit, operators
-from webchat.web.admin.forms import MAX_NAME_CHARS, SignInForm, has_controls
-from webchat.web.admin.passwords import verify_password
+from webchat.web.admin.forms import SignInForm
 from webchat.web.limits import limiter
 from webchat.web.services import services
 
@@ -119,9 +120,8 @@ def _sign_in_page(form: SignInForm, problem: str | None = None) -> str:
 
 def _authenticated(name: str, password: str) -> Operator | None:
     operator = None
-    with services().database.read() as rows:
-        if len(name) <= MAX_NAME_CHARS and not has_controls(name):
-            operator = operators.by_name(rows, name)
+    with suppress(ValueError), services().database.read() as rows:
+        operator = operators.by_name(rows, operator_name(name))
     if not verify_password(password, operator.password_hash if operator else None) or operator is None:
         return None
     with services().database.write() as rows:

@@ -135,9 +135,10 @@ def load_example(session: Session, operator: Operator) -> int:
 
 def remove_example(session: Session, operator: Operator) -> int:
     """Delete the example FAQ so that this operator can undo it; how many entries that were."""
-    _everything, total = faq.search(session, "", limit=0)
-    rows, _total = faq.search(session, "", limit=total)
-    undo.keep(session, operator, [entry for entry in rows if entry.batch == example_faq.BATCH])
+    entries = faq.of_batch(session, example_faq.BATCH)
+    if not entries:
+        return 0  # a second click must not overwrite what the first one can undo
+    undo.keep(session, operator, entries)
     removed = faq.remove_batch(session, example_faq.BATCH)
     audit.record(session, operator.name, "faq.remove", example_faq.BATCH, entries=removed)
     return removed

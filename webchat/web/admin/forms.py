@@ -10,14 +10,13 @@ from flask_wtf import FlaskForm
 from wtforms import HiddenField, PasswordField, StringField, TextAreaField
 from wtforms.validators import ValidationError
 
+from webchat.accounts import MAX_CHARS, MAX_NAME_CHARS, MIN_CHARS, long_enough, operator_name
 from webchat.answering.normalise import normalise
 from webchat.web.admin.entries import Draft, stamp
-from webchat.web.admin.passwords import MAX_CHARS, MIN_CHARS, long_enough
 
 if TYPE_CHECKING:
     from webchat.storage.tables import Entry
 
-MAX_NAME_CHARS = 40
 MAX_GROUP_CHARS = 40
 MAX_PHRASINGS = 50
 MAX_PHRASING_CHARS = 200
@@ -57,8 +56,10 @@ class SetUpForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
         """Refuse a name that cannot be shown."""
         if not field.data:
             raise ValidationError(_("Choose a name to sign in with."))
-        if len(field.data) > MAX_NAME_CHARS or has_controls(field.data):
-            raise ValidationError(_("Use at most %(most)d ordinary characters.", most=MAX_NAME_CHARS))
+        try:
+            field.data = operator_name(field.data)
+        except ValueError:
+            raise ValidationError(_("Use at most %(most)d ordinary characters.", most=MAX_NAME_CHARS)) from None
 
     def validate_password(self, field: Any) -> None:
         """Refuse a password that is too short, or too long to hash."""

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, redirect, render_template, request
 from flask_babel import gettext as _
 
+from webchat.accounts import hash_password
 from webchat.config import ConfigurationError
 from webchat.storage import audit, operators, settings
 from webchat.storage.database import Conflict
 from webchat.web.admin.auth import admin_address, open_session
 from webchat.web.admin.forms import SetUpForm
-from webchat.web.admin.passwords import hash_password
 from webchat.web.problems import Problem
 from webchat.web.services import services
 

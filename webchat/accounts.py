@@ -1,4 +1,4 @@
-"""Operators' passwords: how long they must be, and their Argon2 hashes."""
+"""Operators' accounts: which names and passwords are accepted, and the passwords' Argon2 hashes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 
 from pwdlib.hashers.argon2 import Argon2Hasher
 
+MAX_NAME_CHARS = 40
 MIN_CHARS = 10
 MAX_CHARS = 200  # everyone may send a sign-in form, and Argon2 reads the whole password
 
@@ -15,6 +16,18 @@ MAX_CHARS = 200  # everyone may send a sign-in form, and Argon2 reads the whole 
 # cannot take the memory that the model lives in.
 _hasher = Argon2Hasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _one_at_a_time = threading.Lock()
+
+
+def operator_name(text: str) -> str:
+    """The spelling under which a name is stored and looked up.
+
+    Raises:
+        ValueError: it is empty, too long, or has characters that cannot be shown.
+    """
+    name = _one_spelling(text).strip()
+    if not name or len(name) > MAX_NAME_CHARS or any(unicodedata.category(char) == "Cc" for char in name):
+        raise ValueError(f"A name must have 1 to {MAX_NAME_CHARS} ordinary characters.")
+    return name
 
 
 def long_enough(password: str) -> bool:
