@@ -57,7 +57,7 @@ accesslog = None  # the application logs its requests, with their ids
 
 
 def on_starting(server: Any) -> None:
-    """Refuse several workers: each would load its own model and interrupt nothing but the others' answers."""
+    """Refuse several workers: each would load a model of its own, and they would fight for the cores."""
     if server.cfg.workers != 1 or int(os.environ.get("WEB_CONCURRENCY", "1")) != 1:
         raise SystemExit(
             "webchat with a model of its own runs exactly one worker: the model, its cache and its queue live in that "
@@ -81,7 +81,7 @@ def _close_sockets_first(worker: Any, number: signal.Signals, then: Any) -> None
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """End the runs and free the model before the process goes."""
-    from webchat import close_app  # noqa: PLC0415 - not in the arbiter
+    from webchat import close_app  # noqa: PLC0415 - the first process serves nothing and needs no application
 
     if app := getattr(worker, "wsgi", None):
         close_app(app)

@@ -35,13 +35,6 @@ class Delta:
 
 
 @dataclass(frozen=True, slots=True)
-class Suggested:
-    """Official questions that may be what the visitor meant."""
-
-    questions: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Finished:
     """The answer is complete, cut at its limit, or stopped by the visitor."""
 
@@ -57,4 +50,4 @@ class Failed:
     failure: Failure
 
 
-Event = Queued | Started | Delta | Suggested | Finished | Failed
+Event = Queued | Started | Delta | Finished | Failed

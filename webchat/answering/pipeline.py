@@ -23,6 +23,7 @@ from webchat.answering.rules import reply_to
 from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
 from webchat.storage import conversations, faq, messages
 from webchat.storage.database import Conflict
+from webchat.storage.tables import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,7 +300,7 @@ class Answerer:
     def _stored_events(self, conversation_id: int, message_id: int) -> Iterator[Event]:
         with self._database.read() as session:
             answer = messages.get(session, conversation_id, message_id)
-        if answer is None or answer.status in ("queued", "streaming"):
+        if answer is None or answer.status in UNFINISHED:
             yield Failed("interrupted")  # its process is gone
             return
         source = answer.source or "model"

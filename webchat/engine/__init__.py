@@ -1,7 +1,7 @@
 """TOKENS: runs the model. Knows nothing of Flask, SQL or customers.
 
 A process holds one model: two would not fit a small machine, and each would take the other's cores.
-``install`` fills the place at start-up; ``current`` is how the rest of the process reaches it.
+``install`` fills the place at start-up.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _lock = threading.Lock()
 _engine: Engine | None = None
 
 
-def install(engine: Engine) -> Engine:
+def install(engine: Engine) -> None:
     """Start an engine as this process's only one.
 
     Raises:
@@ -28,18 +28,6 @@ def install(engine: Engine) -> Engine:
             raise RuntimeError("this process already runs a model")
         _engine = engine
     engine.start()
-    return engine
-
-
-def current() -> Engine:
-    """The installed engine.
-
-    Raises:
-        RuntimeError: none was installed.
-    """
-    if _engine is None:
-        raise RuntimeError("no engine is installed")
-    return _engine
 
 
 def remove() -> None:

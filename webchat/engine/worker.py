@@ -202,6 +202,7 @@ class Engine:
         try:
             backend = self._load()
         except EngineUnavailable as error:
+            log.error("no model", problem=str(error))  # noqa: TRY400 - a sentence, no trace
             self._give_up(str(error))
             return
         except Exception as error:  # whatever a native loader throws must not end the site: it still has its FAQ

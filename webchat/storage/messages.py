@@ -12,6 +12,7 @@ from sqlalchemy import func, select, update
 
 from webchat.storage.database import affected_rows
 from webchat.storage.tables import (
+    RETRYABLE,
     UNFINISHED,
     Conversation,
     Entry,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 _TOLD: tuple[Status, ...] = ("done", "stopped", "interrupted")  # what the visitor has read, to its end or not
-_RETRYABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
 
 
 def add_question(session: Session, conversation_id: int, text: str, client_id: str | None) -> Message:
@@ -113,7 +113,7 @@ def get(session: Session, conversation_id: int, message_id: int) -> Message | No
     return session.scalar(select(Message).where(Message.id == message_id, Message.conversation_id == conversation_id))
 
 
-def thread(session: Session, conversation_id: int, *, limit: int = 50, before_id: int | None = None) -> list[Message]:
+def thread(session: Session, conversation_id: int, *, limit: int = 200, before_id: int | None = None) -> list[Message]:
     """List the newest messages (older than ``before_id``, when given), oldest first."""
     query = select(Message).where(Message.conversation_id == conversation_id)
     if before_id is not None:
@@ -189,7 +189,7 @@ def restart(session: Session, message_id: int, owner: str, lease_until: datetime
     """Queue a stopped, interrupted or failed answer once more, empty; False when there is none (any more)."""
     statement = (
         update(Message)
-        .where(Message.id == message_id, Message.role == "assistant", Message.status.in_(_RETRYABLE))
+        .where(Message.id == message_id, Message.role == "assistant", Message.status.in_(RETRYABLE))
         .values(
             text="",
             status="queued",

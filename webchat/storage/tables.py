@@ -37,6 +37,7 @@ Origin = Literal["curated", "imported", "learned"]
 _WORDS = (Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin)
 
 UNFINISHED: tuple[Status, ...] = ("queued", "streaming")
+RETRYABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
 _HIGHEST_ID = 2**31 - 1
 
 

@@ -16,6 +16,7 @@ from flask_babel import ngettext
 from markupsafe import Markup, escape
 
 from webchat.answering.pipeline import failure_of
+from webchat.storage.tables import RETRYABLE, UNFINISHED
 from webchat.web.i18n import local_time
 from webchat.web.markdown import render_markdown
 
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from webchat.answering.events import Failure, Queued
     from webchat.answering.feed import Run
     from webchat.storage.tables import Conversation, Message
-
-UNFINISHED = ("queued", "streaming")
-_RETRYABLE = ("stopped", "interrupted", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +66,7 @@ def view_of(message: Message, run: Run | None = None) -> MessageView:
         datetime=message.created_at.isoformat(timespec="seconds"),
         queue_note=queue_note(run.queued) if run and run.queued and not text else None,
         failure=failure_sentence(failure_of(message)) if message.status in ("failed", "interrupted") else None,
-        can_retry=answer and message.status in _RETRYABLE,
+        can_retry=answer and message.status in RETRYABLE,
         can_stop=unfinished,
     )
 

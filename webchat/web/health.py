@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
 bp = Blueprint("health", __name__)
+_LOOK_AGAIN = 5  # seconds
 limiter.exempt(bp)
 
 
@@ -33,7 +34,10 @@ def healthz() -> Response:
 def readyz() -> tuple[Response, int]:
     """Say whether questions can be answered, and if not, what is missing."""
     problems = _problems(services())
-    return jsonify(status="unavailable" if problems else "ready", problems=problems), 503 if problems else 200
+    response = jsonify(status="unavailable" if problems else "ready", problems=problems)
+    if problems:
+        response.headers["Retry-After"] = str(_LOOK_AGAIN)
+    return response, 503 if problems else 200
 
 
 @bp.get("/metrics")
@@ -50,7 +54,7 @@ def _problems(parts: Services) -> dict[str, str]:
     if engine.state == "loading":
         problems["model"] = _("The model is being loaded.")
     elif engine.state != "ready":
-        problems["model"] = engine.problem or _("The model is not running.")
+        problems["model"] = _("The model is not running; the log says why.")  # to strangers, no paths
     try:
         parts.database.ping()
     except StorageUnavailable as error:

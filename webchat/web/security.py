@@ -8,7 +8,7 @@ import tempfile
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import structlog
 from flask import g, request
@@ -119,7 +119,7 @@ def _finish(response: Response) -> Response:
         log.info(
             "request",
             method=request.method,
-            path=quote(request.path),  # as one word: a line break in it would start a log line of its own
+            route=str(request.url_rule),  # not the path: a conversation's id in it may be the key to it
             status=response.status_code,
             milliseconds=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
         )

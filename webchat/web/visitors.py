@@ -1,4 +1,4 @@
-"""Who asks: a random id in the signed session cookie, made when a visitor first asks something."""
+"""Who asks: a random id in the signed session cookie."""
 
 from __future__ import annotations
 

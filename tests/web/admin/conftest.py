@@ -8,8 +8,8 @@ import pytest
 from admin_cast import PASSWORD, Browser
 from jinja2 import FileSystemBytecodeCache
 
-from webchat.storage import faq, operators
 from webchat.accounts import hash_password
+from webchat.storage import faq, operators
 
 if TYPE_CHECKING:
     from flask import Flask

@@ -8,9 +8,9 @@ from threading import Barrier
 import pytest
 from admin_cast import PASSWORD, Browser, actions, text_of
 
+from webchat.accounts import verify_password
 from webchat.config import ConfigurationError
 from webchat.storage import operators, settings
-from webchat.accounts import verify_password
 from webchat.web.admin.setup import ensure_admin_password, issue_setup_token
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 from admin_cast import HTMX, PASSWORD, actions, text_of
 
-from webchat.storage import operators
 from webchat import accounts
-
+from webchat.storage import operators
 from webchat.web.admin.auth import admin_address
 
 PAGES = ("/admin/", "/admin/faq", "/admin/faq/new", "/admin/faq/1")
