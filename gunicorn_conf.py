@@ -4,15 +4,13 @@ One process, because the model and its batch live in it; threads, because every 
 """
 
 import os
+import resource
 import signal
 import threading
-from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from gunicorn.workers.gthread import TConn, ThreadWorker
-
-from webchat.config import ConfigurationError, load_settings
+from webchat.config import ONE_WORKER, ConfigurationError, load_settings
 
 try:
     _settings = load_settings()
@@ -20,31 +18,21 @@ except ConfigurationError as error:
     raise SystemExit(str(error)) from None
 
 
-class Worker(ThreadWorker):
-    """gunicorn's thread worker, which closes a connection on the thread that served it.
-
-    Closing waits up to two seconds for the client to hang up. gunicorn's own does that on its one main thread: a
-    client that asks for a close and stays would keep everyone else from connecting.
-    """
-
-    def handle(self, conn: TConn) -> object:
-        """Serve a connection's next request; False when there will be no more."""
-        result = super().handle(conn)
-        if result is False:
-            with suppress(OSError):  # a WebSocket has closed it already
-                conn.close(graceful=True)
-            conn.close = lambda graceful=False: None  # noqa: ARG005 - the main thread will call it so
-        return result
-
-
 wsgi_app = "wsgi:app"
-bind = f"{_settings.host}:{_settings.port}"
-worker_class = Worker
+# For who starts gunicorn by hand; `webchat serve` brings a socket, which goes before this.
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
+worker_class = "webchat.web.worker.Worker"
 workers = 1
-# Every socket holds a thread; the rest are for pages, streams of POST /chat and health checks.
-threads = _settings.max_sockets + 64
+# Every socket holds a thread, and so does every stream of POST /chat; the rest are for pages and health checks.
+threads = _settings.max_sockets + _settings.max_queue + _settings.max_parallel + 64
 # Beyond these gunicorn takes no more connections and lets them hang; ours are told why. The rest are kept-alive ones.
 worker_connections = threads + 1000
+# A shell or a service manager often allows 1,024 descriptors; a connection takes one, and a busy thread another.
+_most_files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+resource.setrlimit(resource.RLIMIT_NOFILE, (_most_files, _most_files))
+if _most_files != resource.RLIM_INFINITY:
+    worker_connections = min(worker_connections, max(64, (_most_files - 256) // 2))
+os.umask(0o077)  # conversations and password hashes: what is written is for this account alone
 # Nobody's X-Forwarded-* is believed, not even this machine's: WEBCHAT_TRUSTED_PROXIES says whether a proxy is there.
 forwarded_allow_ips = ""
 graceful_timeout = 10
@@ -59,10 +47,7 @@ accesslog = None  # the application logs its requests, with their ids
 def on_starting(server: Any) -> None:
     """Refuse several workers: each would load a model of its own, and they would fight for the cores."""
     if server.cfg.workers != 1 or int(os.environ.get("WEB_CONCURRENCY", "1")) != 1:
-        raise SystemExit(
-            "webchat with a model of its own runs exactly one worker: the model, its cache and its queue live in that "
-            "process. Remove --workers and WEB_CONCURRENCY."
-        )
+        raise SystemExit(ONE_WORKER)
 
 
 def post_worker_init(worker: Any) -> None:

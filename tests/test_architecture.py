@@ -48,7 +48,7 @@ DOORS = {
     "pydantic": ("webchat/config.py",),
     "pydantic_settings": ("webchat/config.py",),
     "click": ("webchat/cli.py",),
-    "gunicorn": ("gunicorn_conf.py",),
+    "gunicorn": ("gunicorn_conf.py", "webchat/web/worker.py"),
 }
 
 SOURCES = sorted(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webchat.config import ConfigurationError, load_settings
+from webchat.config import CHECKOUT, ConfigurationError, Settings, load_settings, unknown_settings
 
 WRONG = {
     "PORT": ["abc", "0", "65536", "80 80"],
@@ -20,6 +20,10 @@ WRONG = {
     "WEBCHAT_TIMEZONE": ["Mars/Olympus", "../../etc/passwd", "+8"],
     "WEBCHAT_LOG_FORMAT": ["xml", "JSON"],
     "WEBCHAT_SHOP_NAME": ["x" * 41],
+    "WEBCHAT_DATA_DIR": ["~nobody-has-this-name/data"],
+    "WEBCHAT_RATE_VISITOR": ["often", "30", "per minute", "30 per fortnight", "-1 per minute", "30/", "0 per minute"],
+    "WEBCHAT_RATE_ADDRESS": ["often", "600 per 10 minutes; often"],
+    "WEBCHAT_REDIS_URL": ["localhost:6379", "http://localhost", "redis", "redis://", "redis://h:x", "redis://h:99999"],
     "WEBCHAT_ALLOWED_ORIGINS": ["*", "shop.example", "https://", "ftp://shop.example", "https://shop.example/page"],
 }
 
@@ -46,14 +50,65 @@ def test_all_wrong_values_are_named_at_once(monkeypatch):
     assert "WEBCHAT_TIMEZONE: 'Mars/Olympus' is not a time zone" in str(refused.value)
 
 
-def test_a_refused_secret_is_not_repeated(monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("PORT", "abc", "'abc' is not a whole number from 1 to 65535"),
+        ("PORT", "0", "'0' is not a whole number from 1 to 65535"),
+        ("WEBCHAT_THREADS", "257", "'257' is not a whole number from 0 to 256"),
+        ("WEBCHAT_MAX_QUEUE", "9" * 5000, "'999999999999...9999999999999' is not a whole number from 1 to 1024"),
+        ("WEBCHAT_LOG_FORMAT", "xml", "'xml' is not 'text' or 'json'"),
+        ("WEBCHAT_SHOP_NAME", "x" * 41, "has 41 characters; at most 40 fit"),
+        ("WEBCHAT_RATE_VISITOR", "often", "'often' is not a rate; write one as in `30 per minute`"),
+    ],
+)
+def test_the_sentence_says_what_was_written_and_what_may_be(monkeypatch, name, value, sentence):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings()
+    assert f"{name}: {sentence}" in str(refused.value)
+
+
+def test_an_empty_shop_name_is_refused():
+    with pytest.raises(ConfigurationError, match="WEBCHAT_SHOP_NAME: has 0 characters; at least 1 are needed"):
+        load_settings(shop_name="")
+
+
+def test_secrets_are_not_repeated(monkeypatch):
     monkeypatch.setenv("WEBCHAT_SECRET_KEY", "hunter2")
     monkeypatch.setenv("WEBCHAT_ADMIN_PASSWORD", "hunter2")
     assert "hunter2" not in repr(load_settings())
-    monkeypatch.setenv("WEBCHAT_MAX_QUEUE", "hunter2")
+    monkeypatch.setenv("WEBCHAT_REDIS_URL", "redis://:hunter2@host:port")
     with pytest.raises(ConfigurationError) as refused:
         load_settings()
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://127.0.0.1:1/0", "rediss://:word@redis.example", "redis+unix:///run/redis.sock"]
+)
+def test_an_address_of_a_redis_is_taken_whether_or_not_it_answers(url):
+    assert load_settings(redis_url=url).redis_url == url
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]"])
+def test_an_ipv6_host_is_taken_with_and_without_brackets(monkeypatch, host):
+    monkeypatch.setenv("HOST", host)
+    assert load_settings().host == "::1"
+
+
+def test_a_misspelt_variable_is_found_with_the_closest_name(monkeypatch, tmp_path):
+    env_file = tmp_path / ".env"
+    env_file.write_text("webchat_shopname=X\nOTHER=1\nWEBCHAT_TIMEZONE=UTC\n")
+    monkeypatch.setitem(Settings.model_config, "env_file", env_file)
+    for name in ("WEBCHAT_MAX_QUEU", "WEBCHAT_XYZZY", "WEBCHAT_PROT", "WEBCHAT_HOST", "WEBCHAT_TEST_MODEL"):
+        monkeypatch.setenv(name, "1")
+    assert unknown_settings() == {
+        "WEBCHAT_MAX_QUEU": "WEBCHAT_MAX_QUEUE",
+        "WEBCHAT_PROT": "PORT",
+        "WEBCHAT_SHOPNAME": "WEBCHAT_SHOP_NAME",
+        "WEBCHAT_XYZZY": "",
+    }
 
 
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
@@ -93,10 +148,10 @@ def test_the_database_lies_in_the_data_directory_unless_it_has_an_address(monkey
     assert load_settings().resolved_database_url == "postgresql+psycopg://shop@db/webchat"
 
 
-def test_a_relative_data_directory_is_found_again_from_elsewhere(monkeypatch, tmp_path):
+def test_a_relative_data_directory_is_the_same_one_from_elsewhere(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     settings = load_settings(data_dir=Path("data"))
-    assert settings.resolved_database_url == f"sqlite:///{tmp_path}/data/webchat.db"
+    assert settings.resolved_database_url == f"sqlite:///{CHECKOUT}/data/webchat.db"
 
 
 def test_a_variable_of_another_program_is_ignored(monkeypatch):

@@ -24,7 +24,7 @@ def operator_name(text: str) -> str:
     Raises:
         ValueError: it is empty, too long, or has characters that cannot be shown.
     """
-    name = _one_spelling(text).strip()
+    name = _one_spelling(text[:MAX_CHARS]).strip()
     if not name or len(name) > MAX_NAME_CHARS or any(unicodedata.category(char) == "Cc" for char in name):
         raise ValueError(f"A name must have 1 to {MAX_NAME_CHARS} ordinary characters.")
     return name

@@ -5,16 +5,36 @@ A setting is a triple: name, default, sentence. ``tests/test_docs.py`` holds the
 
 from __future__ import annotations
 
+import difflib
+import os
+import reprlib
 import zoneinfo
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
+from limits import parse_many
+from limits.errors import ConfigurationError as ClientMissing
+from limits.storage import storage_from_string
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _SMALLEST_PROMPT = 384  # tokens: the persona and a question of a few sentences
+# Bytes of a request: room for a form of the longest text in any encoding; parsing more costs the others their time.
+LARGEST_BODY = 256 * 1024
 DEFAULT_MODEL = "Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
+
+ONE_WORKER = (
+    "webchat with a model of its own runs exactly one worker: the model, its cache and its queue live in that process. "
+    "Remove --workers and WEB_CONCURRENCY."
+)
+_OF_THE_TESTS = "WEBCHAT_TEST_MODEL"  # begins like a setting, but tells the tests where the weights are
+_REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
 
 
 class ConfigurationError(Exception):
@@ -73,7 +93,7 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, le=256, description="Processor threads for the model; 0 takes every core.")
     max_message_chars: int = Field(
-        2000, ge=1, le=20000, description="Longest question, in characters; longer is refused with 413."
+        2000, ge=1, le=8000, description="Longest question, in characters; longer is refused with 413."
     )
     max_sockets: int = Field(512, ge=1, le=4096, description="Open WebSockets; one more is asked to come back later.")
     rate_visitor: str = Field("30 per minute", description="Questions of one visitor.")
@@ -88,6 +108,47 @@ class Settings(BaseSettings):
         0, ge=0, le=8, description="How many reverse proxies stand in front and set `X-Forwarded-*`."
     )
     log_format: Literal["text", "json"] = Field("text", description="`text` for people, `json` for collectors.")
+
+    @field_validator("host")
+    @classmethod
+    def _without_brackets(cls, value: str) -> str:
+        """IPv6 addresses are often written as they stand in a URL."""
+        return value.removeprefix("[").removesuffix("]")
+
+    @field_validator("rate_visitor", "rate_address")
+    @classmethod
+    def _a_rate(cls, value: str) -> str:
+        try:
+            lets_someone_ask = all(rate.amount for rate in parse_many(value))
+        except ValueError:
+            lets_someone_ask = False
+        if not lets_someone_ask:
+            raise ValueError(
+                f"{reprlib.repr(value)} is not a rate; write one as in `30 per minute` or `600 per 10 minutes`"
+            )
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _a_redis(cls, value: str) -> str:
+        """Whether it answers is not asked: a lost Redis must not stop the shop."""
+        if not value:
+            return value
+        # The URL may hold a password, so neither it nor the error is shown.
+        wrong = ValueError("this is not the address of a Redis; write one as in redis://host:6379")
+        try:
+            parts = urlsplit(value)
+            where = parts.path if parts.scheme == "redis+unix" else parts.hostname
+            if parts.scheme not in _REDIS_SCHEMES or not where:
+                raise wrong
+            storage_from_string(value)  # connects to nothing yet
+        except ClientMissing:
+            raise ValueError(
+                "the client for Redis is missing; type `.venv/bin/pip install -c constraints.txt -e '.[redis]'`"
+            ) from None
+        except ValueError:  # ours, or that of urlsplit or of the client
+            raise wrong from None
+        return value
 
     @field_validator("allowed_origins", mode="before")
     @classmethod
@@ -116,7 +177,10 @@ class Settings(BaseSettings):
     @classmethod
     def _from_anywhere(cls, value: Path) -> Path:
         """A relative path is meant from the checkout: the same one for every command, wherever it is typed."""
-        return (CHECKOUT / value.expanduser()).resolve()
+        try:
+            return (CHECKOUT / value.expanduser()).resolve()
+        except (OSError, RuntimeError):  # a home nobody has, a link that leads to itself
+            raise ValueError(f"{str(value)!r} leads nowhere") from None
 
     @field_validator("timezone")
     @classmethod
@@ -148,10 +212,53 @@ def load_settings(**overrides: object) -> Settings:
         raise ConfigurationError(_sentence(error)) from None
 
 
+def unknown_settings() -> dict[str, str]:
+    """Variables of the environment and of ``.env`` that look like settings and are none.
+
+    Returns:
+        Each with the closest name of a setting; empty where none is close.
+    """
+    known = {name for field in Settings.model_fields.items() for name in _variables(*field)}
+    given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
+    unknown = sorted(name for name in given - known - {_OF_THE_TESTS} if name.startswith("WEBCHAT_"))
+    # Compared without what all of them begin with, or every name would be close.
+    names = {name.removeprefix("WEBCHAT_"): name for name in sorted(known, reverse=True)}
+    close = {name: difflib.get_close_matches(name.removeprefix("WEBCHAT_"), names, 1) for name in unknown}
+    return {name: names[found[0]] if found else "" for name, found in close.items()}
+
+
+def _variables(name: str, field: FieldInfo) -> list[str]:
+    """The names by which a setting goes in the environment, the usual one first."""
+    alias = field.validation_alias
+    return [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [f"WEBCHAT_{name.upper()}"]
+
+
 def _sentence(error: ValidationError) -> str:
+    fields = {key: field for name, field in Settings.model_fields.items() for key in (name, *_variables(name, field))}
     lines = []
     for problem in error.errors():
         name = str(problem["loc"][0])
-        name = name if name.isupper() else f"WEBCHAT_{name.upper()}"
-        lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
+        variable = name if name.isupper() else f"WEBCHAT_{name.upper()}"
+        lines.append(f"{variable}: {_what_is_wrong(problem, fields[name])}")
     return "Settings that cannot be used:\n  " + "\n  ".join(lines)
+
+
+def _what_is_wrong(problem: ErrorDetails, field: FieldInfo) -> str:
+    """The problem in plain words, with the value where it can be no secret: a number, or one of a few words."""
+    given, bounds = problem["input"], problem.get("ctx", {})
+    match problem["type"]:
+        case "int_parsing" | "int_parsing_size" | "greater_than_equal" | "less_than_equal":
+            least, most = _bound(field, "ge"), _bound(field, "le")
+            return f"{reprlib.repr(given)} is not a whole number from {least} to {most}"
+        case "literal_error":
+            return f"{reprlib.repr(given)} is not {bounds['expected']}"
+        case "string_too_long":
+            return f"has {len(given)} characters; at most {bounds['max_length']} fit"
+        case "string_too_short":
+            return f"has {len(given)} characters; at least {bounds['min_length']} are needed"
+        case _:
+            return problem["msg"].removeprefix("Value error, ")
+
+
+def _bound(field: FieldInfo, kind: str) -> Any:
+    return next(getattr(bound, kind) for bound in field.metadata if hasattr(bound, kind))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webchat.answering.events import Failed, Finished, Queued
-from webchat.answering.feed import Feed, Feeds, Run
+from webchat.answering.feed import Changes, Feed, Feeds, Run
 
 
 @pytest.fixture
@@ -32,6 +32,15 @@ def test_a_watcher_learns_of_every_change_once_or_reads_everything(history):
         cursor, missed = changes.cursor, []
     assert feed.changes(cursor).messages == ()
     assert cursor == feed.cursor()
+
+
+def test_who_missed_more_than_is_remembered_reads_everything(feed):
+    for number in range(64):
+        feed.announce(number)
+    assert feed.changes(0) == Changes(64, tuple(range(64)), everything=False)
+    feed.announce(64)
+    assert feed.changes(0) == Changes(65, tuple(range(1, 65)), everything=True)
+    assert not feed.changes(1).everything
 
 
 def test_who_takes_the_cursor_before_reading_misses_nothing(feed):

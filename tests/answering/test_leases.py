@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
+from support.askers import somebody
 from support.backends import DEADLINE
 
 from webchat.answering import leases as leases_module
@@ -93,7 +94,7 @@ def test_what_expired_is_interrupted_with_its_text_before_everything_is_settled(
     assert (at_that_moment.status, at_that_moment.text) == ("interrupted", "写了一半")
     assert (at_that_moment.run_owner, at_that_moment.lease_until) == (None, None)
     assert any(entry["event"] == "answer interrupted" and entry["message_id"] == dead.id for entry in logs)
-    assert answerer.retry(conversation, dead.id)
+    assert answerer.retry(conversation, dead.id, somebody())
 
 
 def test_a_lease_that_is_still_running_is_waited_for(keeper, database, conversation):
@@ -136,7 +137,7 @@ def test_a_lease_from_the_future_does_not_keep_a_site_from_getting_ready(keeper,
 def test_what_this_process_writes_is_renewed_and_not_interrupted(keeper, database, backend, answerer, monkeypatch):
     monkeypatch.setattr("webchat.answering.pipeline.LEASE", timedelta(seconds=0.2))
     backend.gate.hold()
-    turn = answerer.answer(Opening("alice", "page", "zh"), "问一个问题", next(client_ids))
+    turn = answerer.answer(Opening("alice", "page", "zh"), "问一个问题", next(client_ids), somebody())
     backend.gate.wait_until_held()
     first = row(database, turn.answer).lease_until
     settle(keeper)
@@ -153,7 +154,7 @@ def test_what_this_process_writes_is_renewed_and_not_interrupted(keeper, databas
 @pytest.mark.usefixtures("often")
 def test_an_answer_that_could_not_be_stored_is_stored_by_the_keeper(keeper, database, backend, answerer, monkeypatch):
     backend.gate.hold()
-    turn = answerer.answer(Opening("alice", "page", "zh"), "问一个问题", next(client_ids))
+    turn = answerer.answer(Opening("alice", "page", "zh"), "问一个问题", next(client_ids), somebody())
     writers = database._writers
     monkeypatch.setattr(database, "_writers", database._readers)
     backend.gate.open()
@@ -169,6 +170,23 @@ def test_an_answer_that_could_not_be_stored_is_stored_by_the_keeper(keeper, data
     stored = row(database, turn.answer)
     assert (stored.status, stored.finish_reason) == ("done", "stop")
     assert {entry["event"] for entry in logs} >= {"answer not stored", "leases not kept"}
+
+
+@pytest.mark.usefixtures("often")
+def test_an_end_that_comes_after_its_lease_is_not_lost(keeper, database, backend, answerer, monkeypatch):
+    """The database was read-only for longer than a lease: nobody else has touched the row, so it is still ours."""
+    backend.gate.hold()
+    turn = answerer.answer(Opening("alice", "page", "zh"), "问一个问题", next(client_ids), somebody())
+    writers = database._writers
+    monkeypatch.setattr(database, "_writers", database._readers)
+    backend.gate.open()
+    with capture_logs():
+        answerer.close(DEADLINE)
+    monkeypatch.setattr(database, "_writers", writers)
+    with database.write() as session:
+        assert messages.renew_leases(session, answerer.owner, utc_now() - LEASE) == 1
+    settle(keeper)
+    assert row(database, turn.answer).status == "done"
 
 
 @pytest.mark.usefixtures("often")

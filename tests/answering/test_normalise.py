@@ -55,6 +55,11 @@ def test_these_are_not(one, other):
     assert normalise(one) != normalise(other)
 
 
+def test_a_particle_that_is_part_of_a_word_stays():
+    assert normalise("你叫什么？") == "你叫什么"
+    assert normalise("怎么办么") == "怎么办"
+
+
 @pytest.mark.parametrize("greeting", ["你好", "您好", "你好！", "你好吗", "Hi", "在吗", "请问"])
 def test_a_greeting_alone_keeps_its_word(greeting):
     assert normalise(greeting) in {"你好", "您好", "hi", "在吗", "请问"}

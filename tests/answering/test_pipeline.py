@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from support.askers import somebody
 from support.backends import DEADLINE, ByteBackend
 
 from webchat.answering.events import Delta, Failed, Finished, Queued, Started
-from webchat.answering.pipeline import Answerer, Busy, Opening, StillAnswering, failure_of
+from webchat.answering.feed import Feed, Run
+from webchat.answering.pipeline import Answerer, Asker, Busy, Opening, StillAnswering, _live_events, failure_of
 from webchat.answering.run import ModelSettings
 from webchat.engine.worker import Engine
 from webchat.storage import conversations, faq, messages
@@ -22,7 +24,7 @@ client_ids = (f"client-{number}" for number in itertools.count())
 
 
 def ask(answerer, where, text="问一个问题", client_id=None):
-    return answerer.answer(where, text, client_id or next(client_ids))
+    return answerer.answer(where, text, client_id or next(client_ids), somebody())
 
 
 def add_entry(database, question="怎么退货", answer="七天内可以退货。"):
@@ -251,7 +253,7 @@ def test_without_a_thread_to_be_had_a_question_fails_and_can_be_retried(answerer
     with database.read() as session:
         _, answer = messages.everything(session, conversation.id)
     assert (answer.status, answer.reason) == ("failed", "engine_error")
-    assert answerer.retry(conversation, answer.id)
+    assert answerer.retry(conversation, answer.id, somebody())
 
 
 # ---- stop and retry ---------------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_stop_where_nothing_is_written_stops_nothing(answerer, conversation):
 def test_retry_makes_the_answer_anew_in_its_place(answerer, database, backend, writing):
     stop(answerer, writing)
     finish(answerer, backend, writing)
-    again = answerer.retry(writing.conversation, writing.answer.id)
+    again = answerer.retry(writing.conversation, writing.answer.id, somebody())
     assert (again.id, again.status, again.text, again.stats) == (writing.answer.id, "queued", "", None)
     assert text_of(follow(answerer, writing)) == ANSWER
     assert everything(database, writing.conversation)[1:] == [("assistant", ANSWER)]
@@ -295,12 +297,12 @@ def test_retry_makes_the_answer_anew_in_its_place(answerer, database, backend, w
 
 def test_retry_of_what_is_good_running_or_not_there_does_nothing(answerer, database, backend, conversation, writing):
     with pytest.raises(StillAnswering):
-        answerer.retry(writing.conversation, writing.answer.id)
+        answerer.retry(writing.conversation, writing.answer.id, somebody())
     finish(answerer, backend, writing)
-    assert answerer.retry(writing.conversation, writing.answer.id) is None
-    assert answerer.retry(writing.conversation, writing.question.id) is None
-    assert answerer.retry(writing.conversation, 999) is None
-    assert answerer.retry(conversation, writing.answer.id) is None, "of another conversation"
+    assert answerer.retry(writing.conversation, writing.answer.id, somebody()) is None
+    assert answerer.retry(writing.conversation, writing.question.id, somebody()) is None
+    assert answerer.retry(writing.conversation, 999, somebody()) is None
+    assert answerer.retry(conversation, writing.answer.id, somebody()) is None, "of another conversation"
     assert row(database, writing.answer).text == ANSWER
 
 
@@ -311,7 +313,7 @@ def test_two_clicks_on_retry_make_one_run(answerer, database, backend, writing):
 
     def click(_number):
         try:
-            return answerer.retry(writing.conversation, writing.answer.id)
+            return answerer.retry(writing.conversation, writing.answer.id, somebody())
         except StillAnswering:
             return None
 
@@ -370,6 +372,35 @@ def test_who_waits_in_the_queue_is_told_the_place(answerer, backend, writing, fu
     rest = list(events)
     assert well_formed([queued, *rest])
     assert text_of(rest) == ANSWER
+
+
+def test_who_reads_a_question_s_row_finds_its_run_at_once(answerer, backend, monkeypatch):
+    start, never = Feed.start, threading.Event()
+
+    def slow_start(feed, run, question_id):
+        never.wait(0.1)
+        start(feed, run, question_id)
+
+    monkeypatch.setattr(Feed, "start", slow_start)
+    backend.gate.hold()
+    turn = ask(answerer, ALICE)
+    assert turn.answer.id in answerer.feeds.runs(turn.conversation.public_id)
+
+
+def test_the_last_words_of_a_run_that_ends_while_it_is_read_are_not_lost():
+    class Ending(Run):
+        """Grows and ends between a look at its text and the next look at it."""
+
+        def __getattribute__(self, name):
+            value = super().__getattribute__(name)
+            if name == "text" and value == "一":
+                self.text, self.outcome = "一二", Finished("model", "stop")
+            return value
+
+    changed = threading.Event()
+    changed.set()
+    events = list(_live_events(Ending("c", 1, "一"), changed, DEADLINE))
+    assert text_of(events) == "一二"
 
 
 def test_silence_is_filled_with_heartbeats(answerer, writing):
@@ -474,3 +505,49 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(database):
             ]
     answerer.close(DEADLINE)
     assert not answerer._threads
+
+
+# ---- nobody takes it all ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def roomy(database, backend):
+    """An answerer with many places, whose model is held."""
+    backend.gate.hold()
+    engine = Engine("held", lambda: backend, max_running=4, max_waiting=60)
+    engine.start()
+    engine.ready(DEADLINE)
+    answerer = Answerer(database, engine, ModelSettings("店", 20, 2000))
+    yield answerer
+    backend.gate.open()
+    answerer.close(DEADLINE)
+    engine.close()
+
+
+def places_of(answerer, asker):
+    """How many questions of one asker are taken before the first is refused."""
+    for taken in range(100):
+        try:
+            answerer.answer(Opening(None, "api", "zh"), "问一个问题", next(client_ids), asker)
+        except Busy:
+            return taken
+    raise AssertionError("never refused")
+
+
+def test_one_visitor_gets_three_places(roomy):
+    assert places_of(roomy, Asker("alice", "office")) == 3
+    assert places_of(roomy, Asker("bob", "office")) == 3
+
+
+def test_one_address_gets_half_of_the_places(roomy):
+    assert places_of(roomy, Asker(None, "attacker")) == 32
+    assert places_of(roomy, Asker("alice", "elsewhere")) == 3
+
+
+def test_a_place_is_free_again_when_its_answer_has_ended(roomy, backend):
+    alice = Asker("alice", "home")
+    assert places_of(roomy, alice) == 3
+    backend.gate.open()
+    roomy.close(DEADLINE)
+    backend.gate.hold()
+    assert places_of(roomy, alice) == 3

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
+from support.askers import somebody
 from support.backends import DEADLINE, ByteBackend
 
 from webchat.answering import run as run_module
@@ -27,7 +28,7 @@ client_ids = (f"client-{number}" for number in itertools.count())
 
 
 def ask(answerer, where=ALICE, text="问一个问题"):
-    return answerer.answer(where, text, next(client_ids))
+    return answerer.answer(where, text, next(client_ids), somebody())
 
 
 def row(database, turn):
@@ -163,18 +164,22 @@ def test_what_no_database_takes_is_not_written_in_the_first_place(answerer, data
     assert row(database, turn).text == ANSWER
 
 
-def test_an_end_that_breaks_a_rule_of_the_database_becomes_a_failed_answer(answerer, database, monkeypatch):
-    def finish(*_arguments, **_more):
-        raise ValueError("The text is too long, or holds something the database cannot store.")
+def test_a_text_the_database_refuses_makes_a_failed_answer(answerer, database, monkeypatch):
+    accept = messages.finish
 
-    with monkeypatch.context() as broken, capture_logs() as logs:
-        broken.setattr(messages, "finish", finish)
+    def finish(*arguments, text, **more):
+        if text:
+            raise ValueError("The text is too long, or holds something the database cannot store.")
+        return accept(*arguments, text=text, **more)
+
+    with monkeypatch.context() as refusing, capture_logs() as logs:
+        refusing.setattr(messages, "finish", finish)
         turn = ask(answerer)
         assert end_of(answerer, turn) == (ANSWER, Failed("not_stored"))
+        answerer.store_late()
     assert any(entry.get("exc_info") for entry in logs)
-    answerer.store_late()
     assert (row(database, turn).status, row(database, turn).reason) == ("failed", "engine_error")
-    assert answerer.retry(turn.conversation, turn.answer.id)
+    assert answerer.retry(turn.conversation, turn.answer.id, somebody())
     assert end_of(answerer, turn)[0] == ANSWER
 
 
@@ -224,6 +229,24 @@ def test_a_question_that_meets_a_closed_engine_is_interrupted(answerer, database
     turn = ask(answerer)
     assert end_of(answerer, turn) == ("", Failed("interrupted"))
     assert row(database, turn).reason == "interrupted"
+
+
+def test_without_a_model_a_question_fails_with_the_reason(database):
+    def load():
+        raise EngineUnavailable("there is no model file")
+
+    with capture_logs(), serving(database, load) as answerer:
+        turn = ask(answerer)
+        assert end_of(answerer, turn) == ("", Failed("no_model"))
+    assert (row(database, turn).status, row(database, turn).reason) == ("failed", "no_model")
+
+
+@pytest.mark.parametrize("reply", ["", " \n"])
+def test_an_answer_without_a_word_is_a_failed_one(answerer, database, backend, reply):
+    backend.reply = lambda _prompt: reply.encode()
+    turn = ask(answerer)
+    assert end_of(answerer, turn)[1] == Failed("engine_error")
+    assert (row(database, turn).status, row(database, turn).reason) == ("failed", "engine_error")
 
 
 @pytest.fixture

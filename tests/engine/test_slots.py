@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from webchat.engine.slots import Placement, Slots, common_prefix
@@ -47,10 +47,15 @@ class Cache:
         assert idle + sum(self.busy.values()) <= self.slots.cells
 
 
+@settings(max_examples=300)
 @given(
     count=st.integers(1, 4),
     cells=st.integers(12, 40),
-    steps=st.lists(st.tuples(st.sampled_from(["place", "grow", "end"]), prompts, st.integers(0, 12)), max_size=40),
+    steps=st.lists(
+        st.tuples(st.sampled_from(["place", "place", "grow", "end"]), prompts, st.integers(0, 12)),
+        min_size=5,
+        max_size=40,
+    ),
 )
 def test_any_history_of_placements_keeps_the_promises(count, cells, steps):
     slots = Slots(count, cells)

@@ -242,6 +242,13 @@ def test_a_stop_string_ends_an_answer_and_is_no_part_of_it(scripted):
     assert result(engine.submit(ask(b"one. t", stop=(". TWO",)))) == ("ONE. T", "stop")
 
 
+def test_what_follows_a_stop_string_is_not_even_computed(scripted):
+    engine, backend = scripted
+    [*_, end] = outputs_of(engine.submit(ask(b"one. two. three. four.", stop=(".",))))
+    assert (end.reason, end.stats.new_tokens) == ("stop", len("ONE."))
+    assert len(backend.batches) == len("ONE.")
+
+
 def test_an_empty_answer_is_an_end_without_text(serve):
     engine = serve(ByteBackend(lambda _prompt: b""))
     assert result(engine.submit(ask())) == ("", "stop")
@@ -283,6 +290,16 @@ def test_who_waits_is_told_the_place_and_the_time(busy):
     told = [output for output in outputs_of(second) if isinstance(output, Waiting)]
     assert told[-1].position == 0
     assert told[-1].eta_seconds < 8.0, "the guess learns from the answers that have ended"
+
+
+def test_who_moves_up_because_another_gave_up_is_told(busy):
+    engine, backend, _ = busy
+    first, second = engine.submit(ask(owner="a")), engine.submit(ask(owner="b"))
+    backend.gate.allow()
+    assert second.take(DEADLINE) == [Waiting(1, 16.0)]
+    engine.cancel(first)
+    backend.gate.allow()
+    assert second.take(DEADLINE) == [Waiting(0, 8.0)]
 
 
 def test_a_full_queue_says_when_to_come_back(busy):
@@ -516,15 +533,13 @@ def test_a_process_holds_one_engine():
     try:
         with pytest.raises(RuntimeError, match="already"):
             engine_room.install(second)
-        assert engine_room.current() is first
         first.ready(DEADLINE)
     finally:
         engine_room.remove()
     assert first.stats().state == "closed"
-    with pytest.raises(RuntimeError, match="no engine"):
-        engine_room.current()
     engine_room.install(second)
     engine_room.remove()
+    assert second.stats().state == "closed"
     engine_room.remove()
 
 

@@ -125,6 +125,16 @@ def found_by(session, searched):
     return [entry.id for entry in entries]
 
 
+def test_a_search_wants_every_word_and_puts_questions_before_answers(database):
+    asked = add(database, "red shoes", "big size", answer="yes")
+    said = add(database, "shoes", answer="They are big and red.")
+    add(database, "red", answer="no")
+    with database.read() as session:
+        assert found_by(session, "red big") == found_by(session, " BIG\u3000red  red") == [asked.id, said.id]
+        assert found_by(session, "shoes yes") == [asked.id]
+        assert found_by(session, "shoes % red") == []
+
+
 @pytest.mark.parametrize("wildcard", ["%", "_", "\\", "/", "'", '"', "[", "*", "%%"])
 def test_a_search_takes_wildcards_as_they_are(database, wildcard):
     literal = add(database, f"满减{wildcard}折扣")

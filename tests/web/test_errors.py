@@ -149,10 +149,12 @@ def test_the_log_has_the_reason_under_the_number_that_people_see(alice, broken, 
     assert "hunter2" in line
 
 
-def test_a_line_break_in_an_address_starts_no_log_line(site, log):
+def test_the_log_repeats_no_address_that_may_be_a_key_or_forge_a_line(site, alice, log):
+    conversation = alice.ask("你是谁？")
+    alice.get(f"/c/{conversation}")
     site.test_client().get("/x%0a2026-01-01T00:00:00Z [critical] forged")
-    assert len([line for line in log() if "forged" in line]) == 1
-    assert not [line for line in log() if line.startswith("2026-01-01")]
+    assert len([line for line in log() if "/c/<public_id>" in line]) == 2
+    assert not [line for line in log() if conversation in line or "forged" in line]
 
 
 def test_the_log_does_not_repeat_what_visitors_say(site, alice, log):

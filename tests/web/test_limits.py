@@ -4,8 +4,6 @@ import pytest
 from support.page import Page
 from support.visitor import HTMX, Visitor, text_of
 
-from webchat.config import ConfigurationError
-
 FAQ = "你是谁？"  # a rule answers: no model needed
 
 
@@ -110,19 +108,6 @@ def test_reading_is_free(app):
     for path in ("/", f"/c/{conversation}", "/static/icon.svg", "/healthz", "/readyz", "/metrics"):
         assert {alice.get(path).status_code for _ in range(40)} == {200}
     assert alice.post(f"/c/{conversation}/stop").status_code == 303
-
-
-@pytest.mark.parametrize("rate", ["", "often", "30", "per minute", "30 per fortnight", "-1 per minute", "30/"])
-@pytest.mark.parametrize("name", ["rate_visitor", "rate_address"])
-def test_a_rate_that_is_none_is_refused_at_the_start(new_app, name, rate):
-    with pytest.raises(ConfigurationError, match=f"WEBCHAT_{name.upper()} is not a rate"):
-        new_app(**{name: rate})
-
-
-@pytest.mark.parametrize("url", ["localhost:6379", "http://localhost", "redis"])
-def test_a_redis_address_that_is_none_is_refused_at_the_start(new_app, url):
-    with pytest.raises(ConfigurationError, match="WEBCHAT_REDIS_URL"):
-        new_app(redis_url=url)
 
 
 def test_a_redis_that_does_not_answer_does_not_stop_the_shop(new_app):

@@ -9,7 +9,9 @@ _NOT_WORD = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.+#%]|_")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _SPACE_BESIDE_HAN = re.compile(rf"(?<=[{_HAN}]) +| +(?=[{_HAN}])")
 _OPENING = re.compile(r"^(?:请问一下|请问|麻烦问一下|我想问一下|想问一下|问一下|你好|您好|亲)+(?=.{2})")
-_PARTICLES = re.compile(r"(?<=.{2})(?:[吗嗎呢啊呀吧哦嘛哈啦]|(?<![什怎这那多])[么麼])+$")  # 什么 is a word of its own
+_PARTICLES = frozenset("吗嗎呢啊呀吧哦嘛哈啦")
+_ME = frozenset("么麼")  # a particle too, but 什么 is a word of its own
+_BEFORE_ME = frozenset("什怎这那多")
 
 
 def normalise(text: str) -> str:
@@ -25,7 +27,15 @@ def normalise(text: str) -> str:
     text = " ".join(_NOT_WORD.sub(" ", text).split())
     text = _SPACE_BESIDE_HAN.sub("", text)
     text = _OPENING.sub("", text)
-    return _PARTICLES.sub("", text)
+    return _without_particles(text)
+
+
+def _without_particles(text: str) -> str:
+    """A loop and not a pattern: a pattern tries every 吗 of a thousand as the beginning of the end."""
+    end = len(text)
+    while end > 2 and (text[end - 1] in _PARTICLES or (text[end - 1] in _ME and text[end - 2] not in _BEFORE_ME)):  # noqa: PLR2004 - at least two characters stay
+        end -= 1
+    return text[:end]
 
 
 def has_han(text: str) -> bool:

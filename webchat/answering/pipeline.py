@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextvars
 import threading
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
@@ -36,6 +37,12 @@ if TYPE_CHECKING:
 # two renewals may fail.
 LEASE = timedelta(seconds=6)
 
+# Shares of the model, running and waiting. An address may be a whole office, or the proxy of one.
+_MOST_OF_ONE_VISITOR = 3
+_MOST_OF_ONE_ADDRESS = 0.5
+_LEAST_FOR_AN_ADDRESS = 8
+_SHARE_RETRY = 10.0  # seconds
+
 
 class Busy(Exception):  # noqa: N818 - a state, named as callers say it
     """The model's queue is full; try again in ``retry_after`` seconds. Nothing was stored."""
@@ -56,6 +63,14 @@ class Opening:
     visitor_id: str | None
     channel: Channel
     language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who takes a place in the queue: the visitor, where there is one, and the network address."""
+
+    visitor_id: str | None
+    address: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,24 +97,25 @@ class Answerer:
         self._settings = settings
         self._faq = FaqIndex(database)
         self._model_run = ModelRun(database, engine, settings, self.owner, self.feeds)
-        self._threads: set[threading.Thread] = set()
+        self._threads: dict[threading.Thread, Asker] = {}
 
-    def answer(self, where: Conversation | Opening, text: str, client_id: str) -> Turn:
+    def answer(self, where: Conversation | Opening, text: str, client_id: str, asker: Asker) -> Turn:
         """Store a question, and answer it or start to.
 
         Args:
             where: the conversation, or how to open one.
             text: the question, cleaned and within its limit.
             client_id: the sender's name for this question; sent twice it is stored once.
+            asker: who asks; nobody may take more than a share of the model's queue.
 
         Raises:
-            Busy: only the model could answer and its queue is full.
+            Busy: only the model could answer, and its queue or this asker's share of it is full.
             StillAnswering: only the model could answer and it is busy with this conversation.
         """
         known = self._known_answer(text)
         try:
             with self._database.write() as session:
-                turn = self._store(session, where, text, client_id, known)
+                turn = self._store(session, where, text, client_id, known=known, asker=asker)
         except Conflict:  # the same question arrived twice at the same moment; the other one has stored it
             with self._database.read() as session:
                 before = self._sent_before(session, where, client_id)
@@ -109,12 +125,12 @@ class Answerer:
         if turn.repeated:
             return turn
         if known is None:
-            self._start(turn.conversation, turn.question, turn.answer)
+            self._start(turn.conversation, turn.question, turn.answer, asker)
         else:
             self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
         return turn
 
-    def retry(self, conversation: Conversation, message_id: int) -> Message | None:
+    def retry(self, conversation: Conversation, message_id: int, asker: Asker) -> Message | None:
         """Make an answer anew that was stopped, interrupted or failed; None when there is nothing to retry.
 
         Raises:
@@ -126,11 +142,11 @@ class Answerer:
             if not answer or not question:
                 return None
             self._require_quiet(session, conversation.id)
-            self._require_room()
+            self._require_room(asker)
             if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE, self._engine.name):
                 return None
             session.refresh(answer)
-        self._start(conversation, question, answer)
+        self._start(conversation, question, answer, asker)
         return answer
 
     def stop(self, conversation: Conversation) -> None:
@@ -197,10 +213,16 @@ class Answerer:
             }
         return None
 
-    def _require_room(self) -> None:
-        """Bound what waits: in the engine's queue, and before it while the model is still being loaded."""
-        if (seconds := self._engine.queue_full(expected=len(self._threads))) is not None:
+    def _require_room(self, asker: Asker) -> None:
+        """Bound what waits: in the engine's queue, before it while the model is being loaded, and of one asker."""
+        under_way = list(self._threads.values())
+        if (seconds := self._engine.queue_full(expected=len(under_way))) is not None:
             raise Busy(seconds)
+        visitors = sum(asker.visitor_id is not None and other.visitor_id == asker.visitor_id for other in under_way)
+        addresses = sum(other.address == asker.address for other in under_way)
+        most_of_address = max(_LEAST_FOR_AN_ADDRESS, self._engine.places * _MOST_OF_ONE_ADDRESS)
+        if visitors >= _MOST_OF_ONE_VISITOR or addresses >= most_of_address:
+            raise Busy(_SHARE_RETRY)
 
     def _require_quiet(self, session: Session, conversation_id: int) -> None:
         if messages.unfinished(session, conversation_id):
@@ -212,7 +234,9 @@ class Answerer:
         where: Conversation | Opening,
         text: str,
         client_id: str,
+        *,
         known: dict[str, Any] | None,
+        asker: Asker,
     ) -> Turn:
         if before := self._sent_before(session, where, client_id):
             return before
@@ -231,7 +255,7 @@ class Answerer:
             if known is None:
                 self._require_quiet(session, conversation.id)
         if known is None:
-            self._require_room()
+            self._require_room(asker)
         question = messages.add_question(session, conversation.id, text, client_id)
         answer = self._add_answer(session, conversation.id, question.id, known)
         return Turn(conversation, question, answer, repeated=False)
@@ -274,28 +298,29 @@ class Answerer:
             return Turn(conversation, question, answer, repeated=True)
         return None
 
-    def _start(self, conversation: Conversation, question: Message, answer: Message) -> None:
+    def _start(self, conversation: Conversation, question: Message, answer: Message, asker: Asker) -> None:
         run = Run(conversation.public_id, answer.id)
         asked = ModelQuestion(conversation.id, question.id, question.text)
-        begun = threading.Event()
+        watching = ExitStack()
+        feed = watching.enter_context(self.feeds.watch(run.conversation, threading.Event()))
+        feed.start(run, question.id)  # here, so that who reads the row after us finds the run
 
         def drive() -> None:
-            with self.feeds.watch(conversation.public_id, threading.Event()) as feed:
-                feed.start(run, question.id)
-                begun.set()
+            with watching:
                 self._model_run.drive(feed, run, asked)
-            self._threads.discard(threading.current_thread())
+            self._threads.pop(threading.current_thread(), None)
 
         context = contextvars.copy_context()  # the log lines of the run carry the id of the request that began it
         thread = threading.Thread(target=context.run, args=(drive,), name=f"run-{answer.id}", daemon=True)
-        self._threads.add(thread)
+        self._threads[thread] = asker
         try:
             thread.start()
         except RuntimeError:  # the machine has no thread left
-            self._threads.discard(thread)
+            self._threads.pop(thread, None)
             self._model_run.give_up(run)
+            feed.end(run, Failed("engine_error"))
+            watching.close()
             raise
-        begun.wait()  # who reads the row after us finds the run
 
     def _stored_events(self, conversation_id: int, message_id: int) -> Iterator[Event]:
         with self._database.read() as session:

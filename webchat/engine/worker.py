@@ -106,6 +106,11 @@ class Engine:
         self._mean_seconds = _FIRST_GUESS
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
+    @property
+    def places(self) -> int:
+        """How many requests can be under way, running and waiting."""
+        return self._max_running + self._scheduler.max_waiting
+
     # ---- callers' side -------------------------------------------------------------------------
 
     def start(self) -> None:

@@ -234,7 +234,8 @@ def _postgresql(url: URL, patience: float) -> Engine:
         )
     except ImportError:
         raise ConfigurationError(
-            "WEBCHAT_DATABASE_URL names PostgreSQL, whose driver is missing: pip install 'webchat[postgres]'."
+            "WEBCHAT_DATABASE_URL names PostgreSQL, whose driver is missing: "
+            "type `.venv/bin/pip install -c constraints.txt -e '.[postgres]'`."
         ) from None
 
     @event.listens_for(engine, "connect")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import ColumnElement, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, true
 from sqlalchemy import update as change
 
 from webchat.storage.database import affected_rows
@@ -60,21 +60,25 @@ def top(session: Session, limit: int) -> list[Entry]:
 def search(
     session: Session, text: str, status: EntryStatus | None = None, limit: int = 50, offset: int = 0
 ) -> tuple[list[Entry], int]:
-    """List entries whose answer or a phrasing holds ``text`` (all, when empty), last changed first.
+    """List entries whose phrasings or answer hold every word of ``text``, in any order (all, when it is empty).
+
+    Those whose phrasings alone hold every word come first, then the last changed.
 
     Returns:
         One page of them, with phrasings, and how many there are on all pages.
     """
-    query = select(Entry).where(
-        or_(
-            Entry.answer.icontains(text, autoescape=True),
-            Entry.phrasings.any(Phrasing.text.icontains(text, autoescape=True)),
-        )
-    )
+    asked: ColumnElement[bool] = true()
+    said: ColumnElement[bool] = true()
+    for word in dict.fromkeys(text.split()):
+        in_phrasings = Entry.phrasings.any(Phrasing.text.icontains(word, autoescape=True))
+        asked = and_(asked, in_phrasings)
+        said = and_(said, or_(in_phrasings, Entry.answer.icontains(word, autoescape=True)))
+    query = select(Entry).where(said)
     if status is not None:
         query = query.where(Entry.status == status)
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    page = query.order_by(Entry.updated_at.desc(), Entry.id.desc()).limit(limit).offset(offset)
+    order = case((asked, 0), else_=1), Entry.updated_at.desc(), Entry.id.desc()
+    page = query.order_by(*order).limit(limit).offset(offset)
     return list(session.scalars(page)), total
 
 
@@ -188,7 +192,7 @@ def batch_size(session: Session, batch: str) -> int:
 
 
 def remove_batch(session: Session, batch: str) -> int:
-    """Remove the entries of a batch, changed ones too; returns how many."""
+    """Remove the entries that are still of a batch; returns how many."""
     removed = affected_rows(session, delete(Entry).where(Entry.batch == batch))
     if removed:
         _changed(session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from webchat.storage.tables import Operator, utc_now
 
@@ -45,6 +45,11 @@ def set_password(session: Session, operator: Operator, password_hash: str) -> No
     operator.password_hash = password_hash
     operator.session_epoch += 1
     session.flush()
+
+
+def end_sessions(session: Session, operator_id: int) -> None:
+    """End every session of an operator."""
+    session.execute(update(Operator).where(Operator.id == operator_id).values(session_epoch=Operator.session_epoch + 1))
 
 
 def signed_in(session: Session, operator: Operator) -> None:

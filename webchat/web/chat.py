@@ -21,7 +21,7 @@ from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
 from webchat.web.questions import form_question
 from webchat.web.services import services
-from webchat.web.visitors import known_visitor, own_conversation, visitor
+from webchat.web.visitors import asker, known_visitor, own_conversation, visitor
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -56,7 +56,7 @@ def post_message(public_id: str) -> BaseResponse:
     where = None if public_id == "new" else own_conversation(public_id)
     try:
         text, client_id = form_question()
-        turn = services().answerer.answer(where or _opening(), text, client_id)
+        turn = services().answerer.answer(where or _opening(), text, client_id, asker())
     except (Problem, Busy, StillAnswering, StorageUnavailable) as error:
         if request.headers.get("HX-Request"):
             raise
@@ -79,7 +79,7 @@ def stop(public_id: str) -> BaseResponse:
 def retry(public_id: str, message_id: int) -> BaseResponse:
     """Make an answer anew; the socket, or the reloaded page, shows it."""
     own = own_conversation(public_id)
-    if services().answerer.retry(own, message_id) is None:
+    if services().answerer.retry(own, message_id, asker()) is None:
         raise Problem(409, _("This answer cannot be tried again."))
     return _done(own)
 

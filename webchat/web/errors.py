@@ -31,7 +31,7 @@ _API_PREFIXES = ("/api/", "/v1/", "/chat", "/healthz", "/readyz", "/metrics")
 
 def register_errors(app: Flask) -> None:
     """Route every exception through the table."""
-    app.register_error_handler(Exception, _respond)
+    app.register_error_handler(Exception, respond)
 
 
 def mark(response: Response, problem: Problem) -> Response:
@@ -70,7 +70,8 @@ def problem_of(error: Exception) -> Problem:
     return problem
 
 
-def _respond(error: Exception) -> Response:
+def respond(error: Exception) -> Response:
+    """Answer a request that an exception has ended."""
     problem = problem_of(error)
     if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         unforeseen = problem.status == HTTPStatus.INTERNAL_SERVER_ERROR
@@ -109,6 +110,7 @@ def _body(problem: Problem) -> Response:
             title=_title(problem),
             detail=problem.detail,
             request_id=g.get("request_id"),
+            in_admin=request.path.startswith("/admin/"),
         ),
         mimetype="text/html",
     )

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEPT_CONTROLS = "\n\t"
 _FORM = "application/x-www-form-urlencoded"
+_MOST_FIELDS = 100  # of a form; ours have ten
+_HOPELESS = 4  # times the limit: cleaning cannot make it fit
 
 
 def form_question() -> tuple[str, str]:
@@ -55,19 +57,22 @@ def clean_question(text: object) -> str:
     """
     if not isinstance(text, str):
         raise Problem(400, _("There is no question in the request."))
+    limit = services().settings.max_message_chars
+    if len(text) > _HOPELESS * limit:  # not worth looking at
+        raise _too_long(len(text), limit)
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if any("\ud800" <= char <= "\udfff" for char in text):
         raise Problem(400, _("The text is not valid UTF-8."))
     text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) != "Cc").strip()
     if not any(char.isprintable() and char != " " for char in text):
         raise Problem(400, _("Please type a question first."))
-    limit = services().settings.max_message_chars
     if len(text) > limit:
-        raise Problem(
-            413,
-            _("The message has %(length)d characters; at most %(limit)d fit.", length=len(text), limit=limit),
-        )
+        raise _too_long(len(text), limit)
     return text
+
+
+def _too_long(length: int, limit: int) -> Problem:
+    return Problem(413, _("The message has %(length)d characters; at most %(limit)d fit.", length=length, limit=limit))
 
 
 def session_id(body: Mapping[str, Any]) -> str | None:
@@ -90,10 +95,10 @@ def require_utf8_form() -> None:
     Raises:
         Problem: 400.
     """
-    if request.mimetype != _FORM:
+    if request.mimetype != _FORM or request.url_rule is None:
         return
     try:
-        parse_qsl(request.get_data().decode(), errors="strict", keep_blank_values=True)
+        parse_qsl(request.get_data().decode(), errors="strict", keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except ValueError:
         raise Problem(400, _("The text is not valid UTF-8.")) from None
 

@@ -17,7 +17,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from webchat.config import ConfigurationError
+from webchat.config import LARGEST_BODY, ConfigurationError
 from webchat.web.problems import Problem
 from webchat.web.questions import require_utf8_form
 from webchat.web.services import services
@@ -53,9 +53,8 @@ def secure(app: Flask, settings: Settings) -> None:
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=_YEAR,
         SESSION_REFRESH_EACH_REQUEST=False,
-        # Room for a form of the longest message in any encoding; the message's own limit answers first.
-        MAX_CONTENT_LENGTH=1024 * 1024,
-        MAX_FORM_MEMORY_SIZE=1024 * 1024,
+        MAX_CONTENT_LENGTH=LARGEST_BODY,
+        MAX_FORM_MEMORY_SIZE=LARGEST_BODY,
         WTF_CSRF_TIME_LIMIT=None,  # a page may stay open for days; the token lives as long as the cookie
         WTF_CSRF_SSL_STRICT=False,  # the origin check below does this, for every scheme
     )

@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 _HEARTBEAT = 25.0  # seconds of silence; below the idle limit of common proxies
 _UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a connection up
 _STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
+_MOST_OF_ONE_VISITOR = 12  # open pages; one visitor must not take the places of all
 _LARGEST_FRAME = 1  # byte; nothing is expected of clients, and 0 would mean no limit
 # Close codes, RFC 6455 and IANA registry.
 _GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT = 1012, 1008, 1011
@@ -59,23 +60,24 @@ class OpenSockets:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._open: set[Server] = set()
+        self._open: dict[Server, str | None] = {}  # with the visitor of each
         self._closed = False
 
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
 
-    @property
-    def full(self) -> bool:
-        """Whether one more would be too many."""
-        return self._closed or len(self._open) >= self._limit
+    def full_for(self, visitor_id: str | None) -> bool:
+        """Whether one more would be too many, in all or of this visitor."""
+        with self._lock:
+            of_visitor = sum(other == visitor_id for other in self._open.values())
+            return self._closed or len(self._open) >= self._limit or of_visitor >= _MOST_OF_ONE_VISITOR
 
     @contextmanager
-    def holding(self, ws: Server) -> Iterator[None]:
+    def holding(self, ws: Server, visitor_id: str | None) -> Iterator[None]:
         """Count a socket, and hang up when the block ends, however it ends."""
         with self._lock:
-            self._open.add(ws)
+            self._open[ws] = visitor_id
             late = self._closed
         try:
             if late:
@@ -83,7 +85,7 @@ class OpenSockets:
             yield
         finally:
             with self._lock:
-                self._open.discard(ws)
+                self._open.pop(ws, None)
             hang_up(ws, _GOING_ON_ELSEWHERE)
 
     def close_all(self) -> None:
@@ -126,13 +128,13 @@ def _admit() -> None:
     if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
         raise Problem(400, _("The request cannot be read."))
     g.conversation = own_conversation(request.args.get("conversation", ""))
-    if open_sockets().full:
+    if open_sockets().full_for(g.conversation.visitor_id):
         raise Problem(503, _("Too many pages are open right now."), retry_after=5)
 
 
 @Sock(bp).route("/ws")
 def _watch(ws: Server) -> None:
-    with open_sockets().holding(ws):
+    with open_sockets().holding(ws, g.conversation.visitor_id):
         try:
             _set_patience(ws.sock)
             _send_changes(ws, g.conversation)

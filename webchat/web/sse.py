@@ -13,10 +13,11 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, stream_with_context
+from flask_limiter.util import get_remote_address
 
 from webchat.answering.events import Delta, Failed, Finished, Queued
 from webchat.answering.normalise import has_han
-from webchat.answering.pipeline import Opening
+from webchat.answering.pipeline import Asker, Opening
 from webchat.web.fragments import failure_sentence
 from webchat.web.limits import question_limits
 from webchat.web.questions import clean_question, json_body, session_id
@@ -49,7 +50,7 @@ def chat() -> Response:
     text = clean_question(body.get("message"))
     continued = session_id(body)
     where = open_to_holder(continued) if continued else Opening(None, "api", "zh" if has_han(text) else "en")
-    turn = services().answerer.answer(where, text, uuid.uuid4().hex)
+    turn = services().answerer.answer(where, text, uuid.uuid4().hex, Asker(None, get_remote_address()))
     events = services().answerer.follow(turn.conversation, turn.answer.id)
     response = Response(stream_with_context(_lines(turn, events)), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # proxies would collect the words

@@ -7,7 +7,9 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import abort, session
+from flask_limiter.util import get_remote_address
 
+from webchat.answering.pipeline import Asker
 from webchat.storage import conversations
 from webchat.web.services import services
 
@@ -28,6 +30,11 @@ def visitor() -> str:
     session.permanent = True
     session["visitor_id"] = secrets.token_urlsafe(18)
     return str(session["visitor_id"])
+
+
+def asker() -> Asker:
+    """Who sends this request, as the model's queue tells askers apart."""
+    return Asker(known_visitor(), get_remote_address())
 
 
 def own_conversation(public_id: str) -> Conversation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from html import escape, unescape
 from threading import Barrier
 from zoneinfo import ZoneInfo
 
@@ -81,6 +82,7 @@ def test_a_row_takes_no_other_status(lin, entry, database):
 
 
 def test_an_entry_that_is_not_there_is_a_404(lin):
+    assert 'href="/admin/faq"' in lin.get("/admin/nowhere").text
     for number in (404, 2**31, 2**63, 10**30):
         assert lin.get(f"/admin/faq/{number}").status_code == 404
         assert lin.post(f"/admin/faq/{number}/status", status="published").status_code == 404
@@ -90,10 +92,14 @@ def test_a_deleted_entry_comes_back_as_it_was(lin, stranger, entry, database):
     with database.write() as session:
         faq.count_hit(session, entry.id)
     deleted = lin.follow(lin.post(f"/admin/faq/{entry.id}/delete"))
-    assert "“怎么退货？” was deleted. Undo" in deleted
+    assert "“怎么退货？” was deleted." in deleted
+    for _ in range(2):  # it stays on offer
+        assert "what you deleted last: “怎么退货？”. Undo" in text_of(lin.get("/admin/faq"))
     assert "七天内" not in stranger.ask("怎么退货")
 
-    assert "1 entry is back." in lin.follow(lin.post("/admin/faq/undo"))
+    after = lin.follow(lin.post("/admin/faq/undo"))
+    assert "1 entry is back." in after
+    assert "Undo" not in after
     assert "七天内" in stranger.ask("怎么退货")
     (back,) = all_entries(database)
     assert (back.answer, back.group_name, back.created_at) == (entry.answer, entry.group_name, entry.created_at)
@@ -103,6 +109,7 @@ def test_a_deleted_entry_comes_back_as_it_was(lin, stranger, entry, database):
 
 def test_undo_works_once_and_for_who_deleted(lin, wei, entry, database):
     lin.post(f"/admin/faq/{entry.id}/delete")
+    assert "Undo" not in text_of(wei.get("/admin/faq"))
     assert "nothing to undo" in wei.follow(wei.post("/admin/faq/undo"))
     lin.post("/admin/faq/undo")
     assert "nothing to undo" in lin.follow(lin.post("/admin/faq/undo"))
@@ -257,6 +264,16 @@ def test_a_preview_saves_nothing_and_keeps_what_was_typed(lin, database):
     assert all_entries(database) == []
 
 
+def test_a_preview_clears_the_marks_of_an_earlier_refusal(lin):
+    fields = {"phrasings": "能刻字吗", "preview": "1"}
+    refused = lin.add("能刻字吗", "", publish="1")
+    assert 'aria-invalid="true"' in refused.text
+    preview_button = re.search(r'<button[^>]*name="preview"[^>]*>', refused.text)[0]
+    assert "hx-post" not in preview_button  # or the page with the marks would stay
+    assert 'formaction="/admin/faq/new#preview"' in preview_button
+    assert "aria-invalid" not in lin.add(answer="可以。", **fields).text
+
+
 def test_hostile_text_is_shown_as_text(lin, stranger):
     attack = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     answer = f"{attack} [click](javascript:alert(1)) </textarea>"
@@ -282,7 +299,7 @@ def add_all(database, *questions, status="published"):
 
 def listed(response):
     """The questions on a list page, or in its fragment."""
-    return re.findall(r'<h2><a href="/admin/faq/\d+">([^<]*)</a></h2>', response.text)
+    return re.findall(r'<h2><a href="/admin/faq/\d+\?back=[^"]*">([^<]*)</a></h2>', response.text)
 
 
 FOUND = {
@@ -300,6 +317,33 @@ def test_search_takes_signs_literally(lin, database, subtests):
             assert response.status_code == 200
             assert listed(response) == found
             assert found or "Nothing was found" in text_of(response)
+
+
+def test_search_takes_words_in_any_order_and_questions_before_answers(lin, database):
+    with database.write() as session:
+        faq.create(session, phrasings=["怎么 退货", "refund please"], answer="七天内")
+        faq.create(session, phrasings=["运费"], answer="please ask for a refund")
+        faq.create(session, phrasings=["please"], answer="nothing")
+    for text in ("refund please", "PLEASE  refund", "please\u3000refund please"):
+        assert listed(lin.get("/admin/faq", query_string={"q": text})) == ["怎么 退货", "运费"]
+    assert listed(lin.get("/admin/faq?q=七天内 refund")) == ["怎么 退货"]
+
+
+def test_after_a_save_one_is_back_in_the_search_and_page_one_came_from(lin, entry):
+    search = "/admin/faq?q=%E9%80%80&status=published"
+    link = unescape(re.search(r'<h2><a href="([^"]*)">', lin.get(search).text)[1])
+    form = lin.get(link)
+    assert f'<a href="{escape(search)}">Back to all entries</a>' in form.text
+    back = unescape(re.search(r'name="back" value="([^"]*)"', form.text)[1])
+    refused = lin.edit(entry.id, "怎么退货？", "", seen=stamp_in(form), back=back)
+    assert f'name="back" value="{escape(search)}"' in refused.text
+    assert lin.edit(entry.id, "怎么退货？", "新", seen=stamp_in(form), back=back).location == search
+    assert lin.post(f"/admin/faq/{entry.id}/delete", back=back).location == search
+
+
+def test_the_way_back_leads_to_admin_pages_only(lin, entry):
+    assert '<a href="/admin/faq">Back' in lin.get(f"/admin/faq/{entry.id}?back=https://evil.example/").text
+    assert lin.post(f"/admin/faq/{entry.id}/delete", back="//evil.example").location == "/admin/faq"
 
 
 def test_htmx_gets_the_list_and_the_count_alone(lin, database):
@@ -349,15 +393,27 @@ def test_the_example_is_loaded_removed_with_one_click_and_brought_back(lin, stra
     example = all_entries(database)[0]
     lin.edit(example.id, "我们自己的问题", "我们自己的答案", seen=lin.seen(example.id))
     lin.add("自己加的", "不属于示例", publish="1")
+    assert "83 entries belong to the example FAQ" in text_of(lin.get("/admin/faq"))
 
-    assert "84 example entries were removed. Undo" in lin.follow(lin.post("/admin/faq/example/remove"))
-    assert [entry.question for entry in all_entries(database)] == ["自己加的"]
-
-    assert "84 entries are back" in lin.follow(lin.post("/admin/faq/undo"))
+    removed = lin.follow(lin.post("/admin/faq/example/remove"))
+    assert "83 example entries were removed." in removed
+    assert "and 82 more entries. Undo" in removed
+    assert [entry.question for entry in all_entries(database)] == ["自己加的", "我们自己的问题"]
     assert "我们自己的答案" in stranger.ask("我们自己的问题")
+
+    assert "83 entries are back" in lin.follow(lin.post("/admin/faq/undo"))
     assert {entry.batch for entry in all_entries(database)} == {"example", None}
+    assert stored(database, example.id).origin == "imported"
     assert ("lin", "faq.load") in actions(database)
     assert ("lin", "faq.remove") in actions(database)
+
+
+def test_what_others_answer_already_comes_as_a_draft_of_the_example(lin, stranger, database):
+    lin.add("请问怎么下单呢", "打电话给我们。", publish="1")
+    assert "84 example entries were added. 1 of them is a draft." in lin.follow(lin.post("/admin/faq/example"))
+    (draft,) = [entry for entry in all_entries(database) if entry.status == "draft"]
+    assert draft.question == "怎么下单？"
+    assert "打电话给我们" in stranger.ask("怎么下单")
 
 
 def test_the_example_is_there_once(lin, database):

@@ -34,7 +34,9 @@ def test_the_link_makes_the_first_operator_and_signs_them_in(stranger, database)
 def test_the_link_is_dead_once_used(stranger, database):
     token = issue_setup_token(database)
     set_up(stranger, token)
-    assert stranger.get(f"/admin/setup?token={token}").status_code == 410
+    dead = stranger.get(f"/admin/setup?token={token}")
+    assert dead.status_code == 410
+    assert 'href="/admin/sign-in"' in dead.text
     assert set_up(stranger, token, name="mallory").status_code == 410
     assert len(everyone(database)) == 1
     assert issue_setup_token(database) is None
@@ -59,6 +61,7 @@ def test_a_wrong_link_says_so(stranger, database):
         refused = stranger.get(f"/admin/setup{query}")
         assert refused.status_code == 410
         assert "restart the site for a new one" in text_of(refused)
+        assert 'href="/admin/sign-in"' not in refused.text
 
 
 def test_only_a_hash_of_the_token_is_stored(database):

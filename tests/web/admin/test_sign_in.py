@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 import pytest
-from admin_cast import HTMX, PASSWORD, actions, text_of
+from admin_cast import HTMX, PASSWORD, actions, all_entries, stored, text_of
 
 from webchat import accounts
 from webchat.storage import operators
@@ -79,18 +82,40 @@ def test_strangers_are_sent_to_the_sign_in_page_and_back(stranger, account):
     assert stranger.sign_in("lin", next="/admin/faq?q=%E9%80%80").location == "/admin/faq?q=%E9%80%80"
 
 
-def test_strangers_cannot_change_anything(stranger):
-    for path in COMMANDS:
+def test_strangers_cannot_change_anything(stranger, database):
+    for path in COMMANDS[2:]:
         refused = stranger.post(path, status="published")
         assert refused.status_code == 303
         assert refused.location == "/admin/sign-in"
+    assert actions(database) == []
+
+
+def test_who_is_signed_out_is_told_that_nothing_was_changed(lin, entry, database):
+    lin.client.delete_cookie("webchat")
+    page = lin.follow(lin.post(f"/admin/faq/{entry.id}/delete"))
+    assert "You are signed out, so nothing was changed." in page
+    assert stored(database, entry.id).status == "published"
 
 
 def test_htmx_is_told_to_open_the_sign_in_page(stranger):
-    refused = stranger.post("/admin/faq/1/status", headers=HTMX, status="published")
+    refused = stranger.get("/admin/faq?q=r", headers=HTMX)
     assert refused.status_code == 401
     assert refused.headers["HX-Redirect"] == "/admin/sign-in?next=/admin/faq?q%3Drefund"
     assert refused.text == ""
+
+
+def test_a_row_that_outlived_its_session_says_so(lin, stranger, entry):
+    path, fields = f"/admin/faq/{entry.id}/status", {"status": "disabled"}
+    for csrf in ({}, {"csrf_token": "of the session before"}):
+        refused = stranger.post(path, headers=HTMX, **fields, **csrf)
+        assert refused.status_code == 401
+        assert refused.text.startswith('<hx-partial hx-target="#notice"')
+        assert "You are signed out" in text_of(refused)
+        assert 'href="/admin/sign-in?next=/admin/faq?q%3Drefund"' in refused.text
+    refused = lin.post(path, headers=HTMX, csrf_token="of the session before", **fields)
+    assert refused.status_code == 400
+    assert "This page is too old" in text_of(refused)
+    assert "sign-in" not in refused.text
 
 
 FOREIGN = [
@@ -109,6 +134,67 @@ def test_a_new_password_ends_every_session(lin, database, password_hash):
     with database.write() as session:
         operators.set_password(session, operators.by_name(session, "lin"), password_hash)
     assert lin.get("/admin/faq").status_code == 303
+
+
+def sign_out_elsewhere(lin, database):
+    lin.post("/admin/sign-out")
+
+
+def lose_the_cookie(lin, database):
+    lin.client.delete_cookie("webchat")
+
+
+def give_a_new_password(lin, database):
+    with database.write() as session:
+        operators.set_password(session, operators.by_name(session, "lin"), "none that fits")
+
+
+def let_two_weeks_pass(lin, database):
+    with lin.client.session_transaction() as cookie:
+        cookie["operator_until"] -= 14 * 24 * 3600
+
+
+@pytest.mark.parametrize("end", [sign_out_elsewhere, lose_the_cookie, give_a_new_password, let_two_weeks_pass])
+def test_what_was_typed_outlives_the_session(lin, entry, database, password_hash, end):
+    opened = {"csrf_token": lin.csrf_token(), "seen": lin.seen(entry.id), "back": "/admin/faq?q=x"}
+    typed = {"phrasings": "怎么退货？\n新的问法", "answer": "三十天 <b>", "group": "新的组"}
+    end(lin, database)
+
+    signed_out = lin.edit(entry.id, **{**opened, **typed}, publish="1")
+    assert signed_out.status_code == 401
+    assert "You are signed out, so nothing was saved." in text_of(signed_out)
+    assert 'href="/admin/sign-in" target="_blank"' in signed_out.text
+    assert "七天内" not in signed_out.text  # what is stored is for operators
+    assert sent_by(signed_out).items() >= {**typed, **opened, "csrf_token": lin.csrf_token()}.items()
+
+    with database.write() as session:
+        operators.set_password(session, operators.by_name(session, "lin"), password_hash)
+    lin.sign_in("lin")
+    too_old = lin.edit(entry.id, **sent_by(signed_out), preview="1")
+    assert too_old.status_code == 400
+    assert "save it now" in text_of(too_old)
+    saved = lin.client.post(f"/admin/faq/{entry.id}", data=sent_by(too_old))
+    assert saved.location == "/admin/faq?q=x"
+    assert stored(database, entry.id).answer == typed["answer"]
+
+
+def test_a_new_entry_outlives_the_session_too(lin, database):
+    lin.client.delete_cookie("webchat")
+    signed_out = lin.add("能刻字吗", "可以刻字。", publish="1")
+    assert signed_out.status_code == 401
+    assert sent_by(signed_out)["answer"] == "可以刻字。"
+    fragment = lin.post("/admin/faq/new", headers=HTMX, phrasings="能刻字吗", answer="可以刻字。", preview="1")
+    assert fragment.status_code == 401
+    assert text_of(fragment).startswith("There is no preview")
+    assert all_entries(database) == []
+
+
+def sent_by(page):
+    """What the entry's form on a page sends."""
+    form = page.text.partition('<form class="form"')[2].partition("</form>")[0]
+    inputs = dict(re.findall(r'<input [^>]*?name="(\w+)"[^>]* value="([^"]*)"', form))
+    texts = dict(re.findall(r'<textarea [^>]*?name="(\w+)"[^>]*>\n([^<]*)</textarea>', form))
+    return {name: unescape(value) for name, value in (inputs | texts).items()}
 
 
 def test_a_session_ends_after_two_weeks(lin):

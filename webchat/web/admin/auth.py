@@ -17,6 +17,7 @@ import structlog
 from flask import Blueprint, Response, g, make_response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 from flask_limiter.util import get_remote_address
+from werkzeug.exceptions import Unauthorized
 
 from webchat.accounts import MAX_NAME_CHARS, operator_name, verify_password
 from webchat.storage import audit, operators
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 bp = Blueprint("auth", __name__)
 
-OPEN_TO_ALL = {"admin.auth.sign_in", "admin.setup.set_up"}
+OPEN_TO_ALL = {"admin.auth.sign_in", "admin.auth.sign_out", "admin.setup.set_up"}
 _SIGNED_IN_SECONDS = 14 * 24 * 3600
 _OPERATOR_KEYS = ("operator_id", "operator_epoch", "operator_until")
 # Everything else goes at a sign-in, above all the CSRF token: someone else may have put it into this browser.
@@ -42,13 +43,27 @@ _KEPT_KEYS = ("visitor_id", "language", "_permanent")
 _ADMIN_ADDRESS = re.compile(r"/admin/[^\\\x00-\x20\x7f]*")
 
 
+class SignedOut(Unauthorized):
+    """A form was sent by someone who is no operator, or no longer."""
+
+
 def _name_typed() -> str:
-    return f"name {request.form.get('name', '').strip()[:MAX_NAME_CHARS]}"
+    """The name as it is looked up: another spelling of it must not count as another name."""
+    typed = request.form.get("name", "")[:MAX_NAME_CHARS]
+    try:
+        return f"name {operator_name(typed)}"
+    except ValueError:
+        return "name"
+
+
+def _name_and_address() -> str:
+    return f"{_name_typed()} from {get_remote_address()}"
 
 
 @bp.route("/sign-in", methods=["GET", "POST"])
 @limiter.limit("10 per minute", key_func=get_remote_address, methods=["POST"])
-@limiter.limit("5 per minute", key_func=_name_typed, methods=["POST"])
+@limiter.limit("5 per minute", key_func=_name_and_address, methods=["POST"])
+@limiter.limit("100 per hour", key_func=_name_typed, methods=["POST"])  # loose, or strangers could lock someone out
 def sign_in() -> ResponseReturnValue:
     """Sign in with name and password."""
     form = SignInForm(next=request.args.get("next"))
@@ -66,7 +81,11 @@ def sign_in() -> ResponseReturnValue:
 
 @bp.post("/sign-out")
 def sign_out() -> BaseResponse:
-    """Forget the operator in this browser."""
+    """End the operator's sessions, here and in every other browser: a copied cookie must not outlive this."""
+    if (operator := g.operator) is not None:
+        with services().database.write() as rows:
+            operators.end_sessions(rows, operator.id)
+            audit.record(rows, operator.name, "operator.sign_out", operator.name)
     for key in (*_OPERATOR_KEYS, "csrf_token"):
         session.pop(key, None)
     return redirect(url_for("admin.auth.sign_in"), code=303)
@@ -82,14 +101,35 @@ def too_many_attempts(_error: HTTPException) -> Response:
 
 
 def require_operator() -> BaseResponse | None:
-    """Let operators pass and send everyone else to the sign-in page. Runs before every view under ``/admin``."""
-    g.operator = _signed_in_operator()
+    """Let operators pass and send everyone else to the sign-in page. Runs before every view under ``/admin``.
+
+    Raises:
+        SignedOut: a form was sent.
+    """
+    g.operator = signed_in_operator()
     if g.operator or request.endpoint in OPEN_TO_ALL:
         return None
-    sign_in_page = url_for("admin.auth.sign_in", next=_address_in_the_browser())
+    if request.method == "POST":
+        raise SignedOut
+    sign_in_page = sign_in_address()
     if request.headers.get("HX-Request"):  # fetch would follow a redirect and swap the page into a fragment's place
         return Response(status=HTTPStatus.UNAUTHORIZED, headers={"HX-Redirect": sign_in_page})
     return redirect(sign_in_page, code=303)
+
+
+def signed_in_operator() -> Operator | None:
+    """Who this browser's cookie names, as long as it holds."""
+    operator_id, epoch, until = (session.get(key) for key in _OPERATOR_KEYS)
+    if not isinstance(operator_id, int) or not isinstance(until, int) or until < time.time():
+        return None
+    with services().database.read() as rows:
+        operator = operators.by_id(rows, operator_id)
+    return operator if operator and operator.session_epoch == epoch else None
+
+
+def sign_in_address() -> str:
+    """The sign-in page, from which one comes back to the page in the browser."""
+    return url_for("admin.auth.sign_in", next=_address_in_the_browser())
 
 
 def current_operator() -> Operator:
@@ -130,15 +170,6 @@ def _authenticated(name: str, password: str) -> Operator | None:
             operators.signed_in(rows, operator)
             audit.record(rows, operator.name, "operator.sign_in", operator.name)
     return operator
-
-
-def _signed_in_operator() -> Operator | None:
-    operator_id, epoch, until = (session.get(key) for key in _OPERATOR_KEYS)
-    if not isinstance(operator_id, int) or not isinstance(until, int) or until < time.time():
-        return None
-    with services().database.read() as rows:
-        operator = operators.by_id(rows, operator_id)
-    return operator if operator and operator.session_epoch == epoch else None
 
 
 def _address_in_the_browser() -> str | None:

@@ -12,7 +12,7 @@ from webchat.storage.tables import Entry
 from webchat.web.admin import undo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from webchat.storage.database import Session
     from webchat.storage.tables import EntryStatus, Operator
@@ -68,6 +68,8 @@ def add(session: Session, operator: Operator, draft: Draft, status: EntryStatus)
 def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, seen: str, publish: bool) -> Entry:
     """Replace what an entry says, if it still is as the operator has ``seen`` it; ``publish`` it too if wanted.
 
+    An entry of the example FAQ becomes the shop's own: it is no longer removed with the example.
+
     Raises:
         Outdated: it is not, or it is gone.
         AnsweredElsewhere: it would answer what another entry answers.
@@ -76,6 +78,7 @@ def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, s
     if entry is None or stamp(entry) != seen:
         raise Outdated
     before = _content(entry)
+    entry.batch = None
     faq.update(session, entry, **asdict(draft), valid_from=entry.valid_from, valid_until=entry.valid_until)
     if publish:
         faq.set_status(session, entry, "published")
@@ -116,20 +119,19 @@ def restore(session: Session, operator: Operator) -> list[Entry]:
     What another entry has come to answer since then comes back as a draft.
     """
     restored = undo.restore(session, operator)
-    taken = _answered(session, apart_from=restored).keys()
-    for entry in restored:
-        if entry.status == "published" and not taken.isdisjoint(_spellings(entry)):
-            entry.status = "draft"
+    _draft_clashing(session, restored)
     if restored:
         audit.record(session, operator.name, "faq.restore", _subject(*restored))
     return restored
 
 
-def load_example(session: Session, operator: Operator) -> int:
-    """Add the example FAQ; how many entries that were."""
-    added = example_faq.add_example(session)
-    if added:
-        audit.record(session, operator.name, "faq.load", example_faq.BATCH, entries=added)
+def load_example(session: Session, operator: Operator) -> list[Entry]:
+    """Add the example FAQ; the entries that are new, of which those that others answer already are drafts."""
+    if not example_faq.add_example(session):
+        return []
+    added = faq.of_batch(session, example_faq.BATCH)
+    _draft_clashing(session, added)
+    audit.record(session, operator.name, "faq.load", example_faq.BATCH, entries=len(added))
     return added
 
 
@@ -150,28 +152,32 @@ def _locked(session: Session, entry_id: int) -> Entry | None:
 
 
 def _refuse_clashes(session: Session, changed: Entry) -> None:
-    """Comes after the change: that holds the lock on all entries, so none can be published in between."""
-    if changed.status != "published":
-        return
-    answered = _answered(session, apart_from=[changed])
-    clashes = [
-        Clash(phrasing.text, other.id, other.question)
-        for phrasing in changed.phrasings
-        if (other := answered.get(normalise(phrasing.text)))
-    ]
-    if clashes:
-        raise AnsweredElsewhere(clashes)
+    if clashes := _clashes(session, [changed]):
+        raise AnsweredElsewhere(clashes[changed.id])
 
 
-def _answered(session: Session, apart_from: Iterable[Entry]) -> dict[str, Entry]:
-    """The questions of published entries, in their normalised spelling, and by which entry they are answered."""
-    left_out = {entry.id for entry in apart_from}
-    entries = [entry for entry in faq.published(session) if entry.id not in left_out]
-    return {spelling: entry for entry in entries for spelling in _spellings(entry)}
+def _draft_clashing(session: Session, added: Sequence[Entry]) -> None:
+    """Make drafts of those that would answer what another entry answers."""
+    clashing = _clashes(session, added)
+    for entry in added:
+        if entry.id in clashing:
+            entry.status = "draft"
 
 
-def _spellings(entry: Entry) -> list[str]:
-    return [normalise(phrasing.text) for phrasing in entry.phrasings]
+def _clashes(session: Session, changed: Sequence[Entry]) -> dict[int, list[Clash]]:
+    """What the published of these entries answer although another published entry does, by their ids.
+
+    Comes after the change: that holds the lock on all entries, so none can be published in between.
+    """
+    ids = {entry.id for entry in changed}
+    others = [entry for entry in faq.published(session) if entry.id not in ids]
+    answered = {normalise(phrasing.text): other for other in others for phrasing in other.phrasings}
+    clashes: dict[int, list[Clash]] = {}
+    for entry in changed:
+        for phrasing in entry.phrasings if entry.status == "published" else ():
+            if other := answered.get(normalise(phrasing.text)):
+                clashes.setdefault(entry.id, []).append(Clash(phrasing.text, other.id, other.question))
+    return clashes
 
 
 def _content(entry: Entry) -> dict[str, Any]:

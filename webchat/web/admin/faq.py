@@ -6,16 +6,19 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_wtf.csrf import CSRFError
 
 from webchat.answering import example_faq
 from webchat.storage import faq
 from webchat.storage.tables import EntryStatus
 from webchat.web.admin import entries
-from webchat.web.admin.auth import admin_address, current_operator
+from webchat.web.admin import undo as deleted
+from webchat.web.admin.auth import SignedOut, admin_address, current_operator, sign_in_address, signed_in_operator
 from webchat.web.admin.forms import MAX_ANSWER_CHARS, EntryForm, has_controls
+from webchat.web.errors import respond
 from webchat.web.i18n import local_time
 from webchat.web.markdown import render_markdown
 from webchat.web.services import services
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from flask.typing import ResponseReturnValue
+    from werkzeug.exceptions import HTTPException
     from werkzeug.wrappers import Response as BaseResponse
+
+    from webchat.storage.tables import Entry
 
 bp = Blueprint("faq", __name__)
 
@@ -36,7 +42,29 @@ _MAX_PAGE = 1_000_000  # keeps the offset within what a database can count
 @bp.context_processor
 def _shown() -> dict[str, Any]:
     statuses = {"published": _("Published"), "draft": _("Draft"), "disabled": _("Disabled")}
-    return {"local_time": local_time, "render_markdown": render_markdown, "statuses": statuses}
+    return {"local_time": local_time, "render_markdown": render_markdown, "statuses": statuses, "back": _back()}
+
+
+@bp.errorhandler(CSRFError)
+@bp.errorhandler(SignedOut)
+def sent_too_late(error: HTTPException) -> ResponseReturnValue:
+    """Answer a page that outlived its session: nothing is done, nothing typed is lost, and it says why."""
+    g.operator = signed_in_operator()  # the CSRF token is looked at before the guard of these pages
+    signed_out = g.operator is None
+    status = HTTPStatus.UNAUTHORIZED if signed_out else HTTPStatus.BAD_REQUEST
+    on_form = request.endpoint in ("admin.faq.new", "admin.faq.edit")
+    if _wants_fragment():
+        template = "admin/_no_preview.html" if on_form else "admin/_too_late.html"
+        return render_template(template, sign_in=sign_in_address() if signed_out else None), status
+    if on_form:
+        form = EntryForm()
+        if signed_out:  # whoever this is sees what they sent, and nothing that is stored
+            return render_template("admin/entry.html", form=form, entry=None, signed_out=True), status
+        return _form_page(form, (request.view_args or {}).get("entry_id"), too_old=True), status
+    if not signed_out:
+        return respond(error)
+    flash(_("You are signed out, so nothing was changed. Sign in and try again."), "refused")
+    return redirect(sign_in_address(), code=303)
 
 
 @bp.get("/")
@@ -67,7 +95,7 @@ def new() -> ResponseReturnValue:
     except entries.AnsweredElsewhere as refused:
         return _form_page(form, clashes=refused.clashes), HTTPStatus.CONFLICT
     flash(_saved(entry.status), "done")
-    return redirect(url_for(".entries_page"), code=303)
+    return redirect(_back(), code=303)
 
 
 @bp.route("/faq/<int:entry_id>", methods=["GET", "POST"])
@@ -87,7 +115,7 @@ def edit(entry_id: int) -> ResponseReturnValue:
     except entries.Outdated:
         return _form_page(form, entry_id, outdated=True), HTTPStatus.CONFLICT
     flash(_saved(entry.status), "done")
-    return redirect(url_for(".entries_page"), code=303)
+    return redirect(_back(), code=303)
 
 
 @bp.post("/faq/<int:entry_id>/status")
@@ -104,22 +132,21 @@ def set_status(entry_id: int) -> ResponseReturnValue:
     if entry is None:
         abort(HTTPStatus.NOT_FOUND)
     if _wants_fragment():
-        back = admin_address(request.form.get("back"))
-        return render_template("admin/_changed_entry.html", entry=entry, back=back, sentence=_saved(entry.status))
+        return render_template("admin/_changed_entry.html", entry=entry, sentence=_saved(entry.status))
     flash(_saved(entry.status), "done")
-    return redirect(admin_address(request.form.get("back")), code=303)
+    return redirect(_back(), code=303)
 
 
 @bp.post("/faq/<int:entry_id>/delete")
 def delete(entry_id: int) -> BaseResponse:
-    """Delete an entry and offer to undo it."""
+    """Delete an entry; the list offers to undo it."""
     with services().database.write() as rows:
         entry = entries.delete(rows, current_operator(), entry_id)
     if entry is None:
         flash(_("This entry had been deleted before."), "done")
     else:
-        flash(_("“%(question)s” was deleted.", question=entry.question), "undo")
-    return redirect(url_for(".entries_page"), code=303)
+        flash(_("“%(question)s” was deleted.", question=entry.question), "done")
+    return redirect(_back(), code=303)
 
 
 @bp.post("/faq/undo")
@@ -127,30 +154,27 @@ def undo() -> BaseResponse:
     """Bring back what this operator deleted last."""
     with services().database.write() as rows:
         restored = entries.restore(rows, current_operator())
-    drafts = sum(entry.status == "draft" for entry in restored)
-    sentence = ngettext("%(num)d entry is back.", "%(num)d entries are back.", len(restored))
-    if drafts:
-        sentence += " " + ngettext("%(num)d of them is a draft.", "%(num)d of them are drafts.", drafts)
+    sentence = ngettext("%(num)d entry is back.", "%(num)d entries are back.", len(restored)) + _drafts(restored)
     flash(sentence if restored else _("There is nothing to undo any more."), "done")
     return redirect(url_for(".entries_page"), code=303)
 
 
 @bp.post("/faq/example")
 def load_example() -> BaseResponse:
-    """Add the example FAQ."""
+    """Add the example FAQ; what other entries answer already comes in as drafts."""
     with services().database.write() as rows:
         added = entries.load_example(rows, current_operator())
-    flash(ngettext("%(num)d example entry was added.", "%(num)d example entries were added.", added), "done")
+    sentence = ngettext("%(num)d example entry was added.", "%(num)d example entries were added.", len(added))
+    flash(sentence + _drafts(added), "done")
     return redirect(url_for(".entries_page"), code=303)
 
 
 @bp.post("/faq/example/remove")
 def remove_example() -> BaseResponse:
-    """Delete the example FAQ and offer to undo it."""
+    """Delete the example FAQ; the list offers to undo it."""
     with services().database.write() as rows:
         removed = entries.remove_example(rows, current_operator())
-    sentence = ngettext("%(num)d example entry was removed.", "%(num)d example entries were removed.", removed)
-    flash(sentence, "undo" if removed else "done")
+    flash(ngettext("%(num)d example entry was removed.", "%(num)d example entries were removed.", removed), "done")
     return redirect(url_for(".entries_page"), code=303)
 
 
@@ -169,6 +193,7 @@ def _results() -> dict[str, Any]:
             "total": total,
             "any_entries": bool(total or (filtered and faq.search(rows, "", limit=0)[1])),
             "example_size": faq.batch_size(rows, example_faq.BATCH),
+            "deleted": deleted.kept_questions(rows, current_operator()),
             "search": {"q": text or None, "status": status},
             "page": page,
             "pages": pages,
@@ -233,6 +258,17 @@ def _saved(status: str) -> str:
         "disabled": _("Saved. Visitors do not get this answer."),
     }
     return sentences[status]
+
+
+def _drafts(added: Sequence[Entry]) -> str:
+    """A second sentence, when some of the entries that were added are drafts."""
+    drafts = sum(entry.status == "draft" for entry in added)
+    return " " + ngettext("%(num)d of them is a draft.", "%(num)d of them are drafts.", drafts) if drafts else ""
+
+
+def _back() -> str:
+    """The search and page from which the operator came, else the list."""
+    return admin_address(request.values.get("back"))
 
 
 def _wants_fragment() -> bool:

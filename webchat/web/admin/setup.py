@@ -10,7 +10,6 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, redirect, render_template, request
-from flask_babel import gettext as _
 
 from webchat.accounts import hash_password
 from webchat.config import ConfigurationError
@@ -18,7 +17,6 @@ from webchat.storage import audit, operators, settings
 from webchat.storage.database import Conflict
 from webchat.web.admin.auth import admin_address, open_session
 from webchat.web.admin.forms import SetUpForm
-from webchat.web.problems import Problem
 from webchat.web.services import services
 
 if TYPE_CHECKING:
@@ -67,14 +65,15 @@ def ensure_admin_password(database: Database, password: str) -> None:
 def set_up() -> ResponseReturnValue:
     """Let the holder of the link become the first operator."""
     form = SetUpForm(token=request.args.get("token"))
-    _require_valid(form.token.data)
+    if not _usable(form.token.data):
+        return _dead_link()
     if not form.is_submitted():
         return render_template("admin/set_up.html", form=form)
     if not form.validate():
         return render_template("admin/set_up.html", form=form), HTTPStatus.UNPROCESSABLE_ENTITY
     operator = _first_operator(form.token.data, form.name.data, form.password.data)
     if operator is None:
-        raise _dead_link()
+        return _dead_link()
     open_session(operator)
     return redirect(admin_address(None), code=303)
 
@@ -94,10 +93,9 @@ def _add(rows: Session, name: str, password_hash: str) -> Operator:
     return operator
 
 
-def _require_valid(token: str | None) -> None:
+def _usable(token: str | None) -> bool:
     with services().database.read() as rows:
-        if not _is_valid(rows, token or ""):
-            raise _dead_link()
+        return _is_valid(rows, token or "")
 
 
 def _is_valid(rows: Session, token: str) -> bool:
@@ -109,8 +107,7 @@ def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _dead_link() -> Problem:
-    return Problem(
-        HTTPStatus.GONE,
-        _("This set-up link has been used or replaced. If nobody can sign in yet, restart the site for a new one."),
-    )
+def _dead_link() -> ResponseReturnValue:
+    with services().database.read() as rows:
+        anyone = operators.any_exist(rows)
+    return render_template("admin/dead_link.html", anyone=anyone), HTTPStatus.GONE

@@ -19,6 +19,11 @@ def keep(session: Session, operator: Operator, entries: Iterable[Entry]) -> None
     settings.put(session, _key(operator), [_pack(entry) for entry in entries])
 
 
+def kept_questions(session: Session, operator: Operator) -> list[str]:
+    """The questions of the entries that this operator can bring back."""
+    return [packed["phrasings"][0] for packed in settings.get(session, _key(operator), [])]
+
+
 def restore(session: Session, operator: Operator) -> list[Entry]:
     """Bring back what this operator deleted last; a second time brings nothing."""
     kept = settings.get(session, _key(operator), [])
