@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from webchat.engine.llama import LlamaBackend
-from webchat.web import socket
+from webchat.web import socket, worker
 from wsgi import app
 
 if TYPE_CHECKING:
@@ -25,5 +25,5 @@ def _slow_decode(self: LlamaBackend, batch: Sequence[tuple[int, int, list[int], 
 
 
 LlamaBackend.decode = _slow_decode  # type: ignore[method-assign]
-socket._STALLED = 1  # seconds: a test has no patience for clients that do not read,
+worker._STALLED = socket._STALLED = 1  # seconds: a test has no patience for clients that do not read,
 socket._HEARTBEAT = 0.5  # nor for silence

@@ -40,7 +40,7 @@ def log(site):
     root = logging.getLogger()
     handler.setFormatter(next(h.formatter for h in root.handlers if isinstance(h.formatter, ProcessorFormatter)))
     root.addHandler(handler)
-    yield lambda: written.getvalue().splitlines()
+    yield lambda: [line for line in written.getvalue().splitlines() if "HTTP Request" not in line]  # our own client's
     root.removeHandler(handler)
 
 

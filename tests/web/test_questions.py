@@ -22,7 +22,7 @@ NO_OBJECT = [
     b'{"message": "\xff"}',
     b"\x80\x81",
     b"[" * 100_000,
-    b'{"message":' * 50_000,
+    b'{"message":' * 20_000,
     b"1" * 100_000,
 ]
 NO_QUESTION = [{}, *({"message": wrong} for wrong in (None, 1, 1.5, True, [], ["a"], {}, {"text": "a"}))]
@@ -75,7 +75,7 @@ def test_an_empty_question_is_refused_and_kept(nothing_stored, alice, text):
     assert page.notice == "请先输入问题。"
 
 
-@pytest.mark.parametrize("text", ["字" * 2001, "😀" * 2001, "a" * 100_000, "字" * 100_000], ids=len)
+@pytest.mark.parametrize("text", ["字" * 2001, "😀" * 2001, "a" * 100_000], ids=len)
 def test_a_question_that_is_too_long_is_refused_and_kept(nothing_stored, alice, text):
     response = alice.send(text)
     assert response.status_code == 413
@@ -94,8 +94,8 @@ def test_the_longest_question_is_taken_whole_and_counted_in_characters(alice):
     assert alice.said(alice.ask(text))[0]["text"] == text
 
 
-def test_a_body_over_a_megabyte_is_refused_with_a_sentence(nothing_stored, alice):
-    text = "a" * (1024 * 1024)
+@pytest.mark.parametrize("text", ["字" * 100_000, "a" * (1024 * 1024)], ids=len)
+def test_a_body_larger_than_any_question_is_refused_with_a_sentence(nothing_stored, alice, text):
     page = alice.send(text)
     assert page.status_code == 413
     assert "太长" in text_of(page)

@@ -2,7 +2,7 @@
 
 import os
 import re
-import runpy
+import resource
 import signal
 import socket
 import subprocess
@@ -158,11 +158,13 @@ def test_it_refuses_settings_that_cannot_be_used_and_says_which(new_server, sett
     assert said.count("Booting worker") <= 1  # not again and again
 
 
-def test_connections_are_turned_away_by_us_and_not_by_gunicorn(monkeypatch):
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 16384, reason="too few file descriptors")
+def test_connections_are_turned_away_by_us_and_not_by_gunicorn(new_server):
     """With the most sockets that can be set, gunicorn must still take the connection that is told to come back."""
-    monkeypatch.setenv("WEBCHAT_MAX_SOCKETS", "4096")
-    config = runpy.run_path(str(CHECKOUT / "gunicorn_conf.py"))
-    assert config["worker_connections"] > config["threads"] > 4096
+    server = new_server(max_sockets=4096).start("--print-config")
+    server.wait_for_end()
+    shown = dict(re.findall(r"^(\w+)\s+= (.*)$", server.log(), re.MULTILINE))
+    assert int(shown["worker_connections"]) > int(shown["threads"]) > 4096
 
 
 # ---- webchat serve -------------------------------------------------------------------------------

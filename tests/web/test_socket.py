@@ -343,8 +343,13 @@ def misused(slow):
     """The slow server, which has been through all this once and has the threads it needs for it."""
     alice = slow.visitor()
     conversation = alice.ask("怎么退货？")
+
+    def someone_misbehaves(act):
+        visitor = slow.visitor()
+        misbehave(slow, visitor, visitor.ask("怎么退货？"), act)
+
     with ThreadPoolExecutor(len(MISBEHAVIOUR)) as clients:
-        list(clients.map(lambda act: misbehave(slow, alice, conversation, act), MISBEHAVIOUR.values()))
+        list(clients.map(someone_misbehaves, MISBEHAVIOUR.values()))
     sockets_are_gone(slow)
     return alice, conversation, settled_threads(slow)
 

@@ -38,6 +38,11 @@ def _without_particles(text: str) -> str:
     return text[:end]
 
 
+def has_letters(text: str) -> bool:
+    """Whether a text says anything in some language: 👍 and 12345 do not."""
+    return any(char.isalpha() for char in text)
+
+
 def has_han(text: str) -> bool:
     """Whether a text contains Chinese characters."""
     return re.search(f"[{_HAN}]", text) is not None

@@ -149,10 +149,12 @@ class Answerer:
         self._start(conversation, question, answer, asker)
         return answer
 
-    def stop(self, conversation: Conversation) -> None:
-        """Stop what the model writes in this conversation."""
-        for run in self.feeds.runs(conversation.public_id).values():
+    def stop(self, conversation: Conversation) -> list[int]:
+        """Stop what the model writes in this conversation; the ids of those messages, which end a step later."""
+        runs = self.feeds.runs(conversation.public_id)
+        for run in runs.values():
             self._model_run.stop(run)
+        return list(runs)
 
     def follow(self, conversation: Conversation, message_id: int, heartbeat: float = 5.0) -> Iterator[Event]:
         """The events of one answer from its beginning to its end, an empty ``Delta`` when nothing else happens.
@@ -300,7 +302,7 @@ class Answerer:
 
     def _start(self, conversation: Conversation, question: Message, answer: Message, asker: Asker) -> None:
         run = Run(conversation.public_id, answer.id)
-        asked = ModelQuestion(conversation.id, question.id, question.text)
+        asked = ModelQuestion(conversation.id, conversation.language, question.id, question.text)
         watching = ExitStack()
         feed = watching.enter_context(self.feeds.watch(run.conversation, threading.Event()))
         feed.start(run, question.id)  # here, so that who reads the row after us finds the run

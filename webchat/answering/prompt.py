@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from webchat.answering.normalise import has_han
+from webchat.answering.normalise import has_han, has_letters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from webchat.engine.backend import Tokenizer
+    from webchat.storage.tables import Language
 
 Role = Literal["system", "user", "assistant"]  # ChatML's words, not ours
 
@@ -30,9 +31,10 @@ _PERSONA_EN = (
 )
 
 
-def persona(question: str, *, shop: str, model: str) -> str:
-    """The system text, in the language of the question."""
-    template = _PERSONA_ZH if has_han(question) else _PERSONA_EN
+def persona(question: str, language: Language, *, shop: str, model: str) -> str:
+    """The system text, in the language of the question; of one without letters, in the conversation's."""
+    english = language == "en" if not has_letters(question) else not has_han(question)
+    template = _PERSONA_EN if english else _PERSONA_ZH
     return template.format(shop=shop, model=model)
 
 

@@ -47,12 +47,12 @@ _WEATHER = re.compile(
 # Whole questions only: 你是什么材质 is about a product, "who are you shipping with" about parcels.
 _IDENTITY = re.compile(
     r"^(?:那|所以|话说)?[你您](?:到底|究竟)?(?:"
-    r"是谁(?:开发的|做的|训练的)?|叫(?:什么|啥)(?:名字)?|的名字(?:是|叫)?(?:什么|啥)?|是(?:什么|啥)(?:人|东西|ai)?"
-    r"|(?:是|用的?|用的是)(?:什么|哪个|哪种|啥)(?:ai|大|语言|大语言)?模型|(?:做个|来个)?自我介绍(?:一下)?"
+    r"是[谁誰](?:开发的|做的|训练的)?|[谁誰]|是哪位|叫(?:什么|啥)(?:名字)?|的名字(?:是|叫)?(?:什么|啥)?|是(?:什么|啥)(?:人|东西|ai)?"
+    r"|(?:是|用的?|用的是|背后是|背后的模型是)(?:什么|哪个|哪种|啥)(?:ai|大|语言|大语言)?(?:模型)?|(?:做个|来个)?自我介绍(?:一下)?"
     r"|是(?:不是)?(?:一?个)?(?:真人|人|人工|人工智能|智能|机器人|ai|chatgpt|gpt|deepseek|千问|通义千问|qwen)(?:客服|助手)?(?:还是.{1,8})?"
     r")$"
     r"|介绍一下[你您]自己|^自我介绍(?:一下)?$"
-    r"|\b(?:who|what) are you(?: exactly| really)?$|\bwhat ?(?:is|s) your name$|\bintroduce yourself\b"
+    r"|\b(?:who|what) (?:are|r) (?:you|u)(?: exactly| really)?$|\bwhat ?(?:is|s) your name$|\bintroduce yourself\b"
     r"|\bwh(?:at|ich) (?:ai |language )?model (?:are you|do you (?:use|run)|is this)\b"
     r"|\b(?:are you|is this|am i (?:talking|speaking|chatting) (?:to|with)) (?:an? )?(?:real )?"
     r"(?:human|person|robot|bot|chatbot|machine|ai|chatgpt|gpt)(?: or .*)?$"

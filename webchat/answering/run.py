@@ -36,13 +36,14 @@ if TYPE_CHECKING:
     from webchat.engine.generation import Generation, Output
     from webchat.engine.worker import Engine
     from webchat.storage.database import Database, Session
-    from webchat.storage.tables import Message, Status
+    from webchat.storage.tables import Language, Message, Status
 
 log = structlog.get_logger(__name__)
 
 _SAVE_EVERY = 1.0  # seconds between two writes of growing text
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
 _REMEMBERED_TURNS = 20  # looked at for the prompt; the token budget usually takes fewer
+_CUT_OFF = "……"
 _FAILURES: dict[type[EngineError], Failure] = {
     EngineUnavailable: "no_model",
     QueueFull: "busy",
@@ -55,6 +56,7 @@ class ModelQuestion:
     """What the run needs to know of the question it answers."""
 
     conversation_id: int
+    language: Language
     question_id: int
     text: str
 
@@ -123,15 +125,16 @@ class ModelRun:
         """Generate one token behind each persona, so that the cache holds what all prompts begin with."""
         try:
             builder = PromptBuilder(self._engine.ready())
-            for greeting in ("你好", "Hello"):
-                prompt = builder.build(self._persona(greeting), (), greeting, self._settings.context_tokens)
+            greetings: tuple[tuple[str, Language], ...] = (("你好", "zh"), ("Hello", "en"))
+            for greeting, language in greetings:
+                prompt = builder.build(self._persona(greeting, language), (), greeting, self._settings.context_tokens)
                 if prompt:
                     self._engine.submit(Request(prompt, 1))
         except EngineError as error:
             log.info("personas not read ahead", problem=str(error))
 
-    def _persona(self, question: str) -> str:
-        return persona(question, shop=self._settings.shop, model=self._engine.name)
+    def _persona(self, question: str, language: Language) -> str:
+        return persona(question, language, shop=self._settings.shop, model=self._engine.name)
 
     def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
         request = self._request(question)
@@ -166,7 +169,8 @@ class ModelRun:
                 session, question.conversation_id, before_id=question.question_id, limit=2 * _REMEMBERED_TURNS
             )
         budget = settings.context_tokens - settings.max_new_tokens
-        prompt = PromptBuilder(tokenizer).build(self._persona(question.text), _pairs(past), question.text, budget)
+        system = self._persona(question.text, question.language)
+        prompt = PromptBuilder(tokenizer).build(system, _pairs(past), question.text, budget)
         if prompt is None:
             raise PromptTooLong("the question alone is longer than the context")
         return Request(prompt, settings.max_new_tokens, owner=str(question.conversation_id))
@@ -235,10 +239,13 @@ def _outcome(ended: Ended, text: str) -> Finished | Failed:
 
 
 def _pairs(past: list[Message]) -> list[tuple[str, str]]:
-    """Questions with their answers, oldest first; questions that got none are left out."""
+    """Questions with their answers, oldest first; questions that got none are left out.
+
+    An answer that was stopped is marked as cut off, or the model would learn to stop there.
+    """
     asked = {message.id: message.text for message in past if message.role == "visitor"}
     return [
-        (asked[message.question_id], message.text)
+        (asked[message.question_id], message.text if message.status == "done" else f"{message.text}{_CUT_OFF}")
         for message in past
         if message.role != "visitor" and message.question_id in asked
     ]

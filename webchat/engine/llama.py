@@ -42,12 +42,13 @@ class LlamaBackend:
         sequences: how many token sequences the KV cache tells apart.
         cells: how many tokens it holds in all.
         threads: processor threads, 0 for every core this process may use.
+        max_batch: tokens of one step; a prompt is read in such pieces, and between two of them a stop is heard.
 
     Raises:
         EngineUnavailable: the file is missing, no GGUF, too large for this machine or cannot be served.
     """
 
-    def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 512) -> None:
+    def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 128) -> None:
         llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch

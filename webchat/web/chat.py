@@ -15,7 +15,7 @@ from webchat.answering.pipeline import Busy, Opening, StillAnswering
 from webchat.storage import conversations, faq, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.web.errors import mark, problem_of
-from webchat.web.fragments import append_frame, notice, view_of
+from webchat.web.fragments import append_frame, notice, stopping_frame, view_of
 from webchat.web.i18n import LOCALES, day_name, language
 from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
@@ -70,7 +70,9 @@ def post_message(public_id: str) -> BaseResponse:
 def stop(public_id: str) -> BaseResponse:
     """Stop what is being written; the socket, or the reloaded page, shows the outcome."""
     own = own_conversation(public_id)
-    services().answerer.stop(own)
+    stopped = services().answerer.stop(own)
+    if stopped and request.headers.get("HX-Request"):
+        return Response("".join(stopping_frame(own, message_id) for message_id in stopped))
     return _done(own)
 
 

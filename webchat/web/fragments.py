@@ -121,6 +121,12 @@ def message_frame(conversation: Conversation, view: MessageView) -> str:
     return _partial(f"#m-{view.id}", "outerHTML", html)
 
 
+def stopping_frame(conversation: Conversation, message_id: int) -> str:
+    """The word in place of the Stop button, until the answer has ended."""
+    html = render_template("chat/_stop.html", conversation=conversation, message={"id": message_id}, stopping=True)
+    return _partial(f"#m-{message_id}-stop", "outerHTML", html)
+
+
 def text_frame(message_id: int, text: str) -> str:
     """The next piece of an answer's text."""
     return _partial(f"#m-{message_id}-text", "beforeend", escape(text))

@@ -23,6 +23,7 @@ from wsproto.utilities import LocalProtocolError
 
 from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
+from webchat.storage.tables import UNFINISHED
 from webchat.web.fragments import append_frame, message_frame, socket_frame, text_frame, thread_frame, view_of
 from webchat.web.problems import Problem
 from webchat.web.security import same_or_allowed_origin
@@ -158,6 +159,8 @@ def _send_changes(ws: Server, conversation: Conversation) -> None:
                 hang_up(ws, _NOTHING_EXPECTED)
                 return
             partials = watcher.catch_up()
+            if quiet:
+                partials += watcher.look_elsewhere()
             if partials or quiet:
                 _send(ws, socket_frame(partials) if partials else "{}")
 
@@ -180,6 +183,7 @@ class _Watcher:
         self._shown: set[int] = set()
         self._sent: dict[int, int] = {}  # characters of growing text, by message
         self._queued: dict[int, Queued | None] = {}
+        self._elsewhere: set[int] = set()  # unfinished answers that are not written by this process
 
     def whole_thread(self) -> list[str]:
         """The thread as it stands, as partials."""
@@ -190,6 +194,7 @@ class _Watcher:
         self._shown = {message.id for message in thread}
         self._last_id = max(self._shown, default=0)
         self._sent.clear()
+        self._elsewhere.clear()
         views = [view_of(message, self._note(message, runs)) for message in thread]
         return [thread_frame(self._conversation, views)]
 
@@ -203,6 +208,10 @@ class _Watcher:
         for run in self._feed.runs().values():
             partials += self._growth(run)
         return partials
+
+    def look_elsewhere(self) -> list[str]:
+        """How answers that another process writes stand now: here nobody says so when they change."""
+        return self._changed_messages(tuple(self._elsewhere)) if self._elsewhere else []
 
     def _changed_messages(self, ids: tuple[int, ...]) -> list[str]:
         """These messages, and whatever is new: of two questions at once the later may be announced first."""
@@ -239,8 +248,11 @@ class _Watcher:
     def _note(self, message: Message, runs: dict[int, Run]) -> Run | None:
         """Remember what a page will have been sent of a message once it shows this row."""
         run = runs.get(message.id)
+        self._elsewhere.discard(message.id)
         if run is None:
             self._sent.pop(message.id, None)
+            if message.status in UNFINISHED:
+                self._elsewhere.add(message.id)
             return None
         shown = run.snapshot()
         self._sent[message.id], self._queued[message.id] = len(shown.text), shown.queued
