@@ -544,6 +544,25 @@ def test_one_address_gets_half_of_the_places(roomy):
     assert places_of(roomy, Asker("alice", "elsewhere")) == 3
 
 
+def test_questions_that_wait_for_the_model_to_be_loaded_count_as_waiting(database):
+    loaded = threading.Event()
+
+    def load():
+        assert loaded.wait(DEADLINE)
+        return ByteBackend(lambda _prompt: ANSWER.encode(), cells=8192)
+
+    engine = Engine("slow", load, max_running=2, max_waiting=3)
+    engine.start()
+    answerer = Answerer(database, engine, ModelSettings("店", 100, 2000))
+    with closing(engine):
+        turns = [ask(answerer, Opening(None, "api", "zh")) for _ in range(5)]
+        with pytest.raises(Busy):
+            ask(answerer, Opening(None, "api", "zh"))
+        loaded.set()
+        assert [text_of(follow(answerer, turn)) for turn in turns] == [ANSWER] * 5
+    answerer.close(DEADLINE)
+
+
 def test_a_place_is_free_again_when_its_answer_has_ended(roomy, backend):
     alice = Asker("alice", "home")
     assert places_of(roomy, alice) == 3

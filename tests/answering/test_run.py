@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama import LlamaBackend
 from webchat.engine.worker import Engine
 from webchat.storage import messages
+from webchat.storage.database import StorageUnavailable
 from webchat.storage.tables import utc_now
 
 ANSWER = "您好，这是模型的回答。"
@@ -146,6 +148,8 @@ def test_a_database_that_cannot_be_written_loses_nothing_when_it_can_again(
         backend.gate.open()
         assert end_of(answerer, writing) == (ANSWER, Failed("not_stored"))
         assert row(database, writing).status in ("queued", "streaming")
+        with pytest.raises(StorageUnavailable):
+            answerer.store_late()
         read_only(on=False)
         cursor = feed.cursor()
         answerer.store_late()
@@ -279,6 +283,38 @@ def test_what_was_stopped_while_the_model_was_loaded_is_not_written(database, lo
     assert end_of(answerer, turn) == ("", Finished("model", "stopped"))
     assert backend.gate.begun == 0
     assert row(database, turn).status == "stopped"
+
+
+def test_a_stop_that_comes_while_the_engine_takes_the_question_is_heard(answerer, database, engine, monkeypatch):
+    submit = engine.submit
+
+    def stop_and_submit(request):
+        answerer.stop(turn_of.pop())
+        return submit(request)
+
+    turn_of, taken = [], threading.Event()
+    monkeypatch.setattr(engine, "submit", lambda request: taken.wait(DEADLINE) and stop_and_submit(request))
+    turn = ask(answerer)
+    turn_of.append(turn.conversation)
+    engine._backend.gate.hold()
+    taken.set()
+    cancelled(engine)
+    engine._backend.gate.open()
+    assert end_of(answerer, turn)[1].finish_reason == "stopped"
+
+
+def test_the_log_lines_of_a_run_carry_the_request_that_began_it(answerer, backend):
+    request, seen = ContextVar("request", default=None), []
+    tokenize = backend.tokenize
+
+    def noting(text, *, special=False):
+        seen.append(request.get())
+        return tokenize(text, special=special)
+
+    backend.tokenize = noting
+    request.set("r-1")
+    end_of(answerer, ask(answerer))
+    assert set(seen) == {"r-1"}
 
 
 # ---- what the model reads ---------------------------------------------------------------------------------

@@ -302,9 +302,21 @@ def test_who_moves_up_because_another_gave_up_is_told(busy):
     assert second.take(DEADLINE) == [Waiting(0, 8.0)]
 
 
+def test_reading_a_prompt_ahead_says_nothing_about_how_long_answers_take(serve):
+    backend = ByteBackend()
+    engine = serve(backend, max_running=1)
+    result(engine.submit(ask(b"persona", 1)))
+    submit_and_hold(engine, backend, ask(b"running", owner="running"))
+    waiting = engine.submit(ask())
+    backend.gate.allow()
+    assert waiting.take(DEADLINE) == [Waiting(0, 8.0)]
+
+
 def test_a_full_queue_says_when_to_come_back(busy):
     engine, backend, _ = busy
     assert engine.queue_full() is None
+    assert engine.queue_full(expected=2) is None
+    assert engine.queue_full(expected=3) == 24.0, "one runs, two wait for their prompts"
     waiting = [engine.submit(ask(owner=owner)) for owner in "ab"]
     assert engine.queue_full() == 24.0
     with pytest.raises(QueueFull) as full:
@@ -407,10 +419,11 @@ def test_what_was_cancelled_gives_its_room_back(serve):
 )
 def test_a_model_that_cannot_be_loaded_leaves_an_engine_that_says_so(load, sentence):
     engine = Engine("broken", load, max_running=1, max_waiting=1, on_death=pytest.fail)
-    with capture_logs():
+    with capture_logs() as logs:
         engine.start()
         with pytest.raises(EngineUnavailable, match=sentence):
             engine.ready(DEADLINE)
+    assert any(entry["log_level"] == "error" for entry in logs)
     with pytest.raises(EngineUnavailable, match=sentence):
         engine.submit(ask())
     stats = engine.stats()

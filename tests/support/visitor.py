@@ -82,7 +82,8 @@ class Visitor:
     @property
     def cookie(self) -> str:
         """The Cookie header of this browser."""
-        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies.jar)
+        kept = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self.http.cookies.jar)
+        return kept or self.http.headers.get("Cookie", "")
 
 
 def let_finish(app: Flask, conversation: str) -> None:

@@ -263,15 +263,16 @@ def test_stop_ends_the_answer_and_keeps_its_text(slow_app, held):
     assert 'http-equiv="refresh"' not in alice.get(f"/c/{conversation}").text
 
 
-def test_stop_by_htmx_changes_nothing_on_the_page_but_the_notice(slow_app, held):
+def test_stop_by_htmx_says_so_in_place_of_the_button(slow_app, held):
     alice = Visitor.of(slow_app)
     conversation, _ = middle_of_an_answer(slow_app, alice, held)
     page = alice.page(conversation)
-    before = page.thread()
     response = alice.post(f"/c/{conversation}/stop", headers=HTMX)
     assert response.status_code == 200
     page.apply(response.text)
-    assert page.thread() == before  # the socket brings the outcome
+    (stopping,) = page.root.by_class("stopping")
+    assert stopping.text in ("正在停止…", "Stopping…")
+    assert page.messages[-1].status == "streaming"  # the socket brings the outcome
 
 
 def test_stop_with_nothing_to_stop_is_no_error(alice):

@@ -14,7 +14,6 @@ from webchat.engine.llama import LlamaBackend
 from webchat.engine.worker import Engine
 from webchat.storage import faq
 
-
 NO_MODEL = {"model": "The model is not running; the log says why."}  # where its file should be is not for strangers
 
 

@@ -65,8 +65,30 @@ def test_one_name_can_be_tried_five_times_a_minute(stranger, account):
         "environ_overrides": {"REMOTE_ADDR": "10.0.0.9"},
         "data": {"csrf_token": stranger.csrf_token(), "name": "lin"},
     }
-    assert stranger.client.post("/admin/sign-in", **elsewhere).status_code == 429
+    assert stranger.client.post("/admin/sign-in", **elsewhere).status_code == 401  # nobody can lock lin out there
     assert stranger.get("/admin/sign-in").status_code == 200
+
+
+def test_another_spelling_is_not_another_name(stranger, account):
+    for name in ("lin", "ｌin", "lｉn", " lin ", "liｎ"):
+        assert stranger.sign_in(name, "a wrong password").status_code == 401
+    assert stranger.sign_in("ｌｉｎ").status_code == 429
+
+
+def test_a_name_of_accents_costs_no_time(stranger):
+    """Normalising a run of 200,000 accents would take a minute, and hold up every other request."""
+    name = "a" + "\N{COMBINING ACUTE ACCENT}" * 30_000 + "\N{COMBINING DOT BELOW}" * 30_000
+    for _ in range(12):
+        assert stranger.sign_in(name, "a wrong password").status_code in (401, 413, 429)
+
+
+def test_signing_out_ends_a_copied_cookie_too(stranger, account, app):
+    stranger.sign_in("lin")
+    thief = app.test_client()
+    thief.set_cookie("webchat", stranger.client.get_cookie("webchat").value)
+    assert thief.get("/admin/faq").status_code == 200
+    stranger.post("/admin/sign-out")
+    assert thief.get("/admin/faq").status_code == 303
 
 
 def test_one_address_can_try_ten_times_a_minute(stranger):
