@@ -285,21 +285,26 @@ def test_what_was_stopped_while_the_model_was_loaded_is_not_written(database, lo
     assert row(database, turn).status == "stopped"
 
 
-def test_a_stop_that_comes_while_the_engine_takes_the_question_is_heard(answerer, database, engine, monkeypatch):
-    submit = engine.submit
+def test_a_stop_that_comes_while_the_engine_takes_the_question_is_heard(answerer, backend, engine, monkeypatch):
+    submit, cancel = engine.submit, engine.cancel
+    asked, told = threading.Event(), threading.Event()
 
-    def stop_and_submit(request):
-        answerer.stop(turn_of.pop())
+    def submit_late(request):
+        assert asked.wait(DEADLINE)
+        answerer.stop(turn.conversation)
         return submit(request)
 
-    turn_of, taken = [], threading.Event()
-    monkeypatch.setattr(engine, "submit", lambda request: taken.wait(DEADLINE) and stop_and_submit(request))
+    def cancel_and_tell(generation):
+        cancel(generation)
+        told.set()
+
+    monkeypatch.setattr(engine, "submit", submit_late)
+    monkeypatch.setattr(engine, "cancel", cancel_and_tell)
+    backend.gate.hold()
     turn = ask(answerer)
-    turn_of.append(turn.conversation)
-    engine._backend.gate.hold()
-    taken.set()
-    cancelled(engine)
-    engine._backend.gate.open()
+    asked.set()
+    assert told.wait(DEADLINE)
+    backend.gate.open()
     assert end_of(answerer, turn)[1].finish_reason == "stopped"
 
 
