@@ -205,6 +205,23 @@ def test_a_question_that_arrives_twice_at_the_same_moment_is_stored_once(
     assert len(conversations_of(database)) == (2 if opening else 1)
 
 
+def test_of_two_questions_at_the_same_moment_the_model_answers_one(answerer, database, backend, conversation):
+    barrier = threading.Barrier(4)
+
+    def send(number):
+        barrier.wait(DEADLINE)
+        try:
+            return ask(answerer, conversation, f"第{number}问")
+        except StillAnswering:
+            return None
+
+    backend.gate.hold()
+    with ThreadPoolExecutor(4) as pool:
+        [turn] = filter(None, pool.map(send, range(4)))
+    assert len(everything(database, conversation)) == 2
+    assert text_of(finish(answerer, backend, turn)) == ANSWER
+
+
 def test_while_the_model_writes_only_what_is_known_is_answered_there(answerer, database, backend, writing):
     add_entry(database)
     with pytest.raises(StillAnswering):
@@ -219,7 +236,7 @@ def test_while_the_model_writes_only_what_is_known_is_answered_there(answerer, d
 def full(answerer, backend, writing):
     """One answer is being written, one question waits, and more have no room."""
     waiting = ask(answerer, Opening("bob", "page", "zh"))
-    engine_has(answerer, lambda engine: engine._scheduler.full)
+    engine_has(answerer, lambda engine: engine.queue_full())
     return waiting
 
 

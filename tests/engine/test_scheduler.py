@@ -174,12 +174,16 @@ def test_alone_a_prompt_is_read_as_fast_as_a_step_allows():
     assert [len(chunk.tokens) for chunk in scheduler.plan(512)] == [512]
 
 
-def test_the_queue_is_full_at_its_bound():
-    scheduler = Scheduler(max_running=1, max_waiting=2)
-    scheduler.add(generation())
-    assert not scheduler.full
-    scheduler.add(generation())
-    assert scheduler.full
+def test_what_runs_and_what_waits_takes_a_place_each():
+    world = World(width=1, cells=1000)
+    for number in range(3):
+        world.scheduler.add(generation(str(number), new=2))
+        assert world.scheduler.under_way == number + 1
+    world.step()
+    assert (len(world.scheduler.running), world.scheduler.under_way) == (1, 3)
+    world.step()
+    assert world.scheduler.under_way == 2
+    assert Scheduler(max_running=2, max_waiting=3).places == 5
 
 
 def test_what_has_ended_cannot_be_removed_again():

@@ -330,6 +330,18 @@ def test_a_full_queue_says_when_to_come_back(busy):
     engine.submit(ask(owner="c"))
 
 
+def test_as_many_as_there_are_places_can_come_at_the_same_moment(serve):
+    """Nobody is turned away because the engine has not yet admitted those who came before."""
+    backend = ByteBackend()
+    engine = serve(backend, max_running=3, max_waiting=2)
+    for _ in range(20):
+        with engine._note:  # the engine's thread sees them only all together
+            generations = [engine.submit(ask(b"abc", owner=str(number))) for number in range(5)]
+            with pytest.raises(QueueFull):
+                engine.submit(ask())
+        assert [result(generation) for generation in generations] == [("ABC", "stop")] * 5
+
+
 def test_what_cannot_fit_the_cache_is_refused_at_once(scripted):
     engine, backend = scripted
     with pytest.raises(PromptTooLong):

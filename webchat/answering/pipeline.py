@@ -137,6 +137,7 @@ class Answerer:
             Busy, StillAnswering: as for ``answer``.
         """
         with self._database.write() as session:
+            conversations.touch(session, conversation.id)  # locks its row, as a question does
             answer = messages.get(session, conversation.id, message_id)
             question = answer and answer.question_id and messages.get(session, conversation.id, answer.question_id)
             if not answer or not question:
@@ -240,6 +241,8 @@ class Answerer:
         known: dict[str, Any] | None,
         asker: Asker,
     ) -> Turn:
+        if not isinstance(where, Opening):
+            conversations.touch(session, where.id)  # locks its row: of two questions at once, one sees the other
         if before := self._sent_before(session, where, client_id):
             return before
         if isinstance(where, Opening):
@@ -253,7 +256,6 @@ class Answerer:
             )
         else:
             conversation = where
-            conversations.touch(session, conversation.id)
             if known is None:
                 self._require_quiet(session, conversation.id)
         if known is None:

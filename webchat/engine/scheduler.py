@@ -57,9 +57,14 @@ class Scheduler:
         self.running: list[Job] = []
 
     @property
-    def full(self) -> bool:
-        """Whether one more request would have to wait beyond the bound."""
-        return len(self.waiting) >= self.max_waiting
+    def places(self) -> int:
+        """How many jobs there is room for, running and waiting."""
+        return self.max_running + self.max_waiting
+
+    @property
+    def under_way(self) -> int:
+        """How many jobs there are. Those that wait for the next step to be admitted wait for nobody."""
+        return len(self.running) + len(self.waiting)
 
     def add(self, generation: Generation) -> None:
         """Put a generation at the end of the queue."""

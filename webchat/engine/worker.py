@@ -109,7 +109,7 @@ class Engine:
     @property
     def places(self) -> int:
         """How many requests can be under way, running and waiting."""
-        return self._max_running + self._scheduler.max_waiting
+        return self._scheduler.places
 
     # ---- callers' side -------------------------------------------------------------------------
 
@@ -142,7 +142,7 @@ class Engine:
             backend = self._usable()
             if len(request.prompt) + request.max_new_tokens > backend.cells:
                 raise PromptTooLong(f"{len(request.prompt)} tokens do not fit the cache of {backend.cells}")
-            if self._scheduler.full:
+            if self._scheduler.under_way >= self.places:
                 waiting = len(self._scheduler.waiting)
                 raise QueueFull(waiting, retry_after=self._eta(waiting))
             generation = Generation(request)
@@ -158,8 +158,8 @@ class Engine:
             expected: requests under way in all, those included whose prompts are still being made.
         """
         with self._note:
-            waiting = max(len(self._scheduler.waiting), expected - self._max_running)
-            return self._eta(waiting) if waiting >= self._scheduler.max_waiting else None
+            under_way = max(self._scheduler.under_way, expected)
+            return self._eta(under_way - self._max_running) if under_way >= self.places else None
 
     def cancel(self, generation: Generation) -> None:
         """End a generation within one step; its mailbox gets ``Ended("stopped")``. Ended ones stay as they are."""
