@@ -266,6 +266,8 @@ def test_without_a_thread_to_be_had_a_question_fails_and_can_be_retried(answerer
         with pytest.raises(RuntimeError, match="thread"):
             ask(answerer, ALICE)
     [conversation] = conversations_of(database)
+    assert answerer.feeds._feeds == {}
+    assert not answerer._threads
     answerer.store_late()
     with database.read() as session:
         _, answer = messages.everything(session, conversation.id)

@@ -359,6 +359,20 @@ def test_a_question_that_got_no_answer_is_not_repeated_to_the_model(answerer, pr
     assert "长长" not in prompts[-1]
 
 
+def test_an_answer_that_was_stopped_is_repeated_to_the_model_as_cut_off(answerer, backend, prompts):
+    backend.gate.hold()
+    turn = ask(answerer, text="第一问")
+    backend.gate.wait_until_held()
+    backend.gate.allow(len("您好".encode()))
+    backend.gate.wait_until_held()
+    answerer.stop(turn.conversation)
+    cancelled(answerer._engine)
+    backend.gate.open()
+    text, _ = end_of(answerer, turn)
+    end_of(answerer, ask(answerer, turn.conversation, "第二问"))
+    assert f"user\n第一问\nassistant\n{text}……\n" in prompts[-1]
+
+
 def test_other_conversations_stay_out_of_the_prompt(answerer, prompts):
     end_of(answerer, ask(answerer, text="爱丽丝的问题"))
     end_of(answerer, ask(answerer, Opening("bob", "page", "zh"), "鲍勃的问题"))
