@@ -169,9 +169,9 @@ def statements(database):
 
 def test_a_thread_is_the_newest_messages_oldest_first(database, conversation):
     with database.write() as session:
-        ids = [messages.add_question(session, conversation.id, f"q{n}", f"c{n}").id for n in range(120)]
+        ids = [messages.add_question(session, conversation.id, f"q{n}", f"c{n}").id for n in range(220)]
     with database.read() as session:
-        assert [m.id for m in messages.thread(session, conversation.id)] == ids[-50:]
+        assert [m.id for m in messages.thread(session, conversation.id)] == ids[-200:]
         assert [m.id for m in messages.thread(session, conversation.id, limit=10)] == ids[-10:]
         earlier = messages.thread(session, conversation.id, limit=10, before_id=ids[-10])
         assert [m.id for m in earlier] == ids[-20:-10]
