@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.held_model import HeldModel
 from support.live_page import LivePage
-from support.server import Server
+from support.server import SLOW, Server
 from support.tiny_model import write_tiny_model
 from support.visitor import Visitor
 
@@ -31,18 +31,17 @@ ENTRIES = {
     "说一万个字": "好😀" * 5000,
     "说一百万个字": "a " * 500_000,
 }
-SLOW = {"wsgi": "support.slow_wsgi:app", "max_new_tokens": 4000, "context_tokens": 8192}
 NO_LIMITS = {"rate_visitor": "100000 per minute", "rate_address": "100000 per minute"}
 
 
 @pytest.fixture(scope="session")
 def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model whose answers end at their limit only."""
+    """A tiny model whose answers end at their limit only: none is empty by chance, and any is as long as it must be."""
     return write_tiny_model(tmp_path_factory.mktemp("weights") / "endless.gguf", endless=True)
 
 
 @pytest.fixture(scope="session")
-def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_model: Path) -> Iterator[Flask]:
+def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, endless_model: Path) -> Iterator[Flask]:
     """One application for all tests that change none of its settings; each brings visitors of its own."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copy(migrated_file, folder / "webchat.db")
@@ -50,9 +49,9 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_mod
         app = create_app(
             load_settings(
                 data_dir=folder,
-                model=str(tiny_model),
+                model=str(endless_model),
                 threads=1,
-                max_new_tokens=16,
+                max_new_tokens=24,
                 allowed_origins="https://shop.example",
                 **NO_LIMITS,
             )
@@ -92,16 +91,15 @@ def data_dir(tmp_path: Path, migrated_file: Path) -> Path:
 
 
 @pytest.fixture
-def new_app(data_dir: Path, tiny_model: Path) -> Iterator[Callable[..., Flask]]:
+def new_app(data_dir: Path, endless_model: Path) -> Iterator[Callable[..., Flask]]:
     """Makes applications with settings, or an engine, of their own: one at a time, a second one ends the first."""
     made: list[Flask] = []
 
     def make(engine=None, **settings) -> Flask:
         while made:
             close_app(made.pop())
-        app = create_app(
-            load_settings(**{"data_dir": data_dir, "model": str(tiny_model), "threads": 1} | settings), engine
-        )
+        usual = {"data_dir": data_dir, "model": str(endless_model), "threads": 1, "max_new_tokens": 24}
+        app = create_app(load_settings(**usual | settings), engine)
         made.append(app)
         return app
 
@@ -119,14 +117,14 @@ def held(endless_model: Path, new_app: Callable[..., Flask]) -> Iterator[HeldMod
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, tiny_model: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, endless_model: Path) -> Iterator[Server]:
     """gunicorn with the site."""
     folder = _folder_with_entries(tmp_path_factory, migrated_file)
-    with closing(Server(folder, tiny_model, max_new_tokens=100, **NO_LIMITS)) as running:
+    with closing(Server(folder, endless_model, max_new_tokens=40, **NO_LIMITS)) as running:
         yield running.start().ready()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def slow(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, endless_model: Path) -> Iterator[Server]:
     """gunicorn with a site whose model takes a minute for an answer: there is time to do something in its middle."""
     folder = _folder_with_entries(tmp_path_factory, migrated_file)

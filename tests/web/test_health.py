@@ -56,12 +56,12 @@ def test_a_site_that_has_everything_is_ready(new_app):
     assert app.test_client().get("/healthz").json == {"status": "ok"}
 
 
-def test_while_the_model_loads_the_site_is_up_and_not_ready(new_app, tiny_model):
+def test_while_the_model_loads_the_site_is_up_and_not_ready(new_app, endless_model):
     loads = threading.Event()
 
     def load():
         loads.wait(60)
-        return LlamaBackend(tiny_model, sequences=4, cells=4096, threads=1)
+        return LlamaBackend(endless_model, sequences=4, cells=4096, threads=1)
 
     app = new_app(Engine("tiny", load, max_running=2, max_waiting=4))
     try:

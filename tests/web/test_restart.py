@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 import websocket
-from support.server import CHECKOUT, DEADLINE
+from support.server import CHECKOUT, DEADLINE, SLOW
 from support.visitor import Visitor, text_of
 
 from webchat.storage import conversations, messages
 from webchat.storage.database import Database
 
-SLOW = {"wsgi": "support.slow_wsgi:app", "max_new_tokens": 4000, "context_tokens": 8192}
 GRACE = 10.0  # seconds gunicorn gives its worker to end
 
 

@@ -1,19 +1,31 @@
-"""``WS /ws`` on the real server: what pages are sent, who may watch, and clients that misbehave."""
+"""``WS /ws`` on the real server: what pages are sent, and who may watch."""
 
 import json
-import socket
-import struct
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, contextmanager
 
 import pytest
 import websocket
 from support.live_page import content_of
 from support.page import Page
-from support.visitor import HTMX
+from support.visitor import HTMX, let_finish
 
-HUGE = "说一百万个字"
+from webchat.storage import conversations
+from webchat.web.socket import _Watcher
+
+
+@contextmanager
+def watching(app, visitor, public_id):
+    """What a socket's thread does with a conversation, done here step by step."""
+    parts = app.extensions["webchat"]
+    with parts.database.read() as rows:
+        conversation = conversations.by_public_id(rows, public_id)
+    with (
+        parts.answerer.feeds.watch(public_id, threading.Event()) as feed,
+        app.test_request_context(headers={"Cookie": visitor.cookie}),
+    ):
+        yield _Watcher(conversation, feed)
 
 
 def ask_as_htmx_does(page, visitor, text, conversation):
@@ -152,6 +164,42 @@ def test_a_turn_that_was_faster_than_its_own_fragment_shows_once_and_finished(se
         assert page.thread() == alice.page(conversation).thread()
 
 
+@pytest.mark.parametrize("first", ["fragment", "frames"])
+@pytest.mark.parametrize("look", ["early and late", "late"])
+def test_fragment_and_frames_come_to_the_same_in_either_order(site, alice, first, look):
+    """Also when the socket's thread was slow and the answer is complete before it looks."""
+    public_id = alice.ask("怎么退货？")
+    page = alice.page(public_id)
+    with watching(site, alice, public_id) as watcher:
+        page.apply("".join(watcher.whole_thread()))
+        fragment = alice.send("随便说点什么吧", public_id, headers=HTMX).text
+        frames = watcher.catch_up() if look == "early and late" else []
+        let_finish(site, public_id)
+        frames += watcher.catch_up()
+    for content in [fragment, *frames] if first == "fragment" else [*frames, fragment]:
+        page.apply(content)
+    assert page.thread() == alice.page(public_id).thread()
+    assert page.messages[-1].status == "done"
+
+
+def test_questions_announced_in_the_wrong_order_are_shown_in_the_right_one(site, alice):
+    """Two tabs ask at once: what is stored first may be announced last, or even be seen last."""
+    public_id = alice.ask("怎么退货？")
+    page = alice.page(public_id)
+    with watching(site, alice, public_id) as watcher:
+        watcher.whole_thread()
+        alice.ask("你是谁？", public_id)
+        alice.ask("今天天气怎么样？", public_id)
+        _, _, *earlier, question, answer = (message["id"] for message in alice.said(public_id))
+        appended = "".join(watcher._changed_messages((question, answer)))
+        watcher._shown.difference_update(earlier)  # as if they had not been visible yet
+        whole = "".join(watcher._changed_messages(tuple(earlier)))
+    page.apply(appended)
+    assert page.thread() == alice.page(public_id).thread()
+    assert "#thread" not in appended
+    assert "#thread" in whole
+
+
 def test_silence_is_filled_with_frames_that_change_nothing(slow, open_page):
     alice = slow.visitor()
     page = open_page(slow, alice, alice.ask("怎么退货？"))
@@ -272,180 +320,3 @@ def test_one_socket_too_many_is_asked_to_come_back(new_server):
     server.wait_until(lambda: server.metric("webchat_sockets_open") == 0, "they are gone")
     with server.opened_socket(alice, conversation) as connection:
         assert connection.recv()
-
-
-# ---- clients that misbehave ----------------------------------------------------------------------
-
-
-def frame(opcode, data=b"", *, final=True, masked=True, length=None):
-    """The bytes of a frame, right or wrong."""
-    length = len(data) if length is None else length
-    size = (
-        bytes([length])
-        if length < 126
-        else b"\x7e" + struct.pack("!H", length)
-        if length < 65536
-        else b"\x7f" + struct.pack("!Q", length)
-    )
-    head = bytes([(0x80 if final else 0) | opcode, size[0] | (0x80 if masked else 0)]) + size[1:]
-    return head + (b"\0\0\0\0" if masked else b"") + data
-
-
-def send_all(connection, *parts):
-    """Send until the server hangs up or there is no more."""
-    with suppress(OSError):
-        for part in parts:
-            connection.sock.sendall(part)
-
-
-def endless(connection):
-    send_all(connection, frame(1, b"x" * 500, final=False))
-    send_all(connection, *(frame(0, b"x" * 500, final=False) for _ in range(2000)))
-
-
-def vanish(connection):
-    """Reset the connection, as a machine does that was switched off and on."""
-    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.sock.close()
-
-
-MISBEHAVIOUR = {
-    "a text": lambda connection: connection.send("hello"),
-    "an empty text": lambda connection: connection.send(""),
-    "bytes": lambda connection: connection.send_binary(b"\0\1\2"),
-    "a frame of 1 MB": lambda connection: send_all(connection, frame(2, b"x" * 1_000_000)),
-    "a frame that claims 2**62 bytes": lambda connection: send_all(connection, frame(2, b"x" * 5000, length=2**62)),
-    "a message without an end": endless,
-    "a fragment of nothing": lambda connection: send_all(connection, *(frame(1, b"", final=False) for _ in range(9))),
-    "a flood of tiny frames": lambda connection: send_all(connection, frame(1, b"x") * 100_000),
-    "a flood of pings": lambda connection: send_all(connection, frame(9, b"x" * 100) * 10_000),
-    "text that is no UTF-8": lambda connection: send_all(connection, frame(1, b"\xff\xfe")),
-    "a frame without a mask": lambda connection: send_all(connection, frame(1, b"x", masked=False)),
-    "an unknown opcode": lambda connection: send_all(connection, frame(3, b"x")),
-    "a continuation of nothing": lambda connection: send_all(connection, frame(0, b"x")),
-    "another protocol": lambda connection: send_all(connection, b"GET / HTTP/1.1\r\n\r\n" * 100),
-    "half a frame": lambda connection: send_all(connection, b"\x81"),
-    "a close": lambda connection: send_all(connection, frame(8, struct.pack("!H", 1000))),
-    "a close with a wrong code": lambda connection: send_all(connection, frame(8, struct.pack("!H", 5))),
-    "a close and more": lambda connection: send_all(connection, frame(8) + frame(1, b"x") * 100),
-    "an end of sending": lambda connection: connection.sock.shutdown(socket.SHUT_WR),
-    "a reset": vanish,
-}
-
-
-def misbehave(server, visitor, conversation, act):
-    with server.opened_socket(visitor, conversation) as connection:
-        act(connection)
-
-
-@pytest.fixture(scope="module")
-def misused(slow):
-    """The slow server, which has been through all this once and has the threads it needs for it."""
-    alice = slow.visitor()
-    conversation = alice.ask("怎么退货？")
-
-    def someone_misbehaves(act):
-        visitor = slow.visitor()
-        misbehave(slow, visitor, visitor.ask("怎么退货？"), act)
-
-    with ThreadPoolExecutor(len(MISBEHAVIOUR)) as clients:
-        list(clients.map(someone_misbehaves, MISBEHAVIOUR.values()))
-    sockets_are_gone(slow)
-    return alice, conversation, settled_threads(slow)
-
-
-def sockets_are_gone(server):
-    server.wait_until(lambda: server.metric("webchat_sockets_open") == 0, "all sockets are closed")
-
-
-def settled_threads(server):
-    """How many threads there are once those that only finish something have gone."""
-    counts = [0]
-
-    def settled():
-        counts.append(server.threads())
-        return len(counts) > 20 and len(set(counts[-20:])) == 1
-
-    server.wait_until(settled, "its threads have settled")
-    return counts[-1]
-
-
-@pytest.mark.parametrize("name", MISBEHAVIOUR)
-def test_a_client_that_misbehaves_leaves_nothing_behind(slow, misused, name):
-    alice, conversation, threads = misused
-    worker = slow.worker()
-    for _ in range(3):
-        misbehave(slow, alice, conversation, MISBEHAVIOUR[name])
-    sockets_are_gone(slow)
-    slow.wait_until(lambda: slow.threads() <= threads, f"it has {threads} threads again")
-    assert slow.worker() == worker
-    with slow.opened_socket(alice, conversation) as connection:
-        assert "thread" in connection.recv()
-
-
-@pytest.mark.parametrize(
-    "name", ["a text", "bytes", "a frame of 1 MB", "a message without an end", "a flood of tiny frames"]
-)
-def test_who_sends_something_is_hung_up_on_while_the_others_go_on(slow, open_page, name):
-    alice = slow.visitor()
-    conversation = alice.ask("请写一篇很长的文章")
-    page = open_page(slow, alice, conversation)
-    seen = page.wait_for_text()
-    with slow.opened_socket(alice, conversation) as connection:
-        MISBEHAVIOUR[name](connection)
-        with suppress(OSError, websocket.WebSocketException):
-            while connection.connected and connection.recv():
-                pass
-        assert not connection.connected
-    page.wait(lambda page: len(page.messages[1].text) > len(seen))
-    alice.post(f"/c/{conversation}/stop")
-    page.wait_for_status("stopped")
-
-
-def test_a_client_that_never_reads_is_given_up(slow, misused):
-    alice, _, _ = misused
-    conversation = alice.ask(HUGE)
-    for _ in range(7):
-        alice.ask(HUGE, conversation)
-    threads = settled_threads(slow)
-    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)]
-    with ExitStack() as connections:
-        for _ in range(2):
-            connections.enter_context(slow.opened_socket(alice, conversation, sockopt=small))
-        sockets_are_gone(slow)
-    slow.wait_until(lambda: slow.threads() <= threads + 2, "its threads are gone, or idle")
-
-
-def test_a_client_that_reads_slowly_misses_nothing(slow):
-    alice = slow.visitor()
-    conversation = alice.ask(HUGE)
-    for _ in range(5):
-        alice.ask(HUGE, conversation)
-    small = [(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)]
-    options = {"sockopt": small, "skip_utf8_validation": True}  # which would take longer than all the rest
-    with slow.opened_socket(alice, conversation, **options) as connection:
-        first = connection.recv()
-    page = Page('<main><ol id="thread"></ol></main>')
-    page.receive(first)
-    assert [len(message.text.strip()) for message in page.messages] == [len(HUGE), 999_999] * 6
-
-
-def test_who_does_not_hang_up_keeps_nobody_waiting(slow):
-    """Clients that ask for a close and stay: gunicorn's own worker would wait two seconds for each, and all with it."""
-    with ExitStack() as connections:
-
-        def ask_for_a_close():
-            connection = connections.enter_context(closing(slow.connect()))
-            connection.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
-            return connection
-
-        lingering = [ask_for_a_close() for _ in range(15)]
-        hasty = ask_for_a_close()
-        hasty.settimeout(15)  # half of what they would take together
-        for connection in (hasty, *lingering):
-            assert b" 200 " in connection.recv(100)
-
-
-def test_the_worker_lived_through_all_this(slow, misused):
-    assert slow.log().count("Booting worker") == 1
-    assert "Traceback" not in slow.log()

@@ -104,8 +104,7 @@ def hang_up(ws: Server, code: int) -> None:
         ws.sock.settimeout(0)  # one whose buffer is full must not keep the others waiting for their farewell
         ws.close(code)
     with suppress(OSError):
-        ws.sock.shutdown(socket.SHUT_RDWR)
-    ws.event.set()
+        ws.sock.shutdown(socket.SHUT_RDWR)  # its reader wakes, and wakes the handler
 
 
 def register_socket(app: Flask, limit: int) -> None:
