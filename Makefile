@@ -35,11 +35,11 @@ test: ## Every check: lint, types, and all tests with the real model and a real 
 	WEBCHAT_TEST_MODEL="$$($(BIN)/webchat model path --served)" $(BIN)/pytest $(ARGS) || failed=1; \
 	test -z "$$failed"
 
-check: ## The fast lane: lint, types, and the tests without model, browser and PostgreSQL
+check: ## The fast lane: lint, types, and the tests that need no model, browser, PostgreSQL or process
 	@$(SETUP) check
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/pytest -m "not model and not browser and not postgres" $(ARGS)
+	@$(BIN)/pytest -n auto -m "not model and not browser and not postgres and not process" $(ARGS)
 
 format: ## Format the code and repair what ruff can
 	@$(SETUP) check

@@ -22,6 +22,18 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 
+# Fixtures that start the product as processes of its own: gunicorn, or the command line. That takes seconds, so tests
+# which use one are not in the fast lane.
+PROCESSES = {"server", "slow", "new_server", "machine", "start"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks every test that starts the product as ``process``."""
+    for item in items:
+        if isinstance(item, pytest.Function) and PROCESSES.intersection(item.fixturenames):
+            item.add_marker(pytest.mark.process)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
     """No setting of the shell, and no ``.env`` of the checkout, reaches a test."""
@@ -43,6 +55,12 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model whose answers end at their limit only: none is empty by chance, and any is as long as it must be."""
+    return write_tiny_model(tmp_path_factory.mktemp("weights") / "endless.gguf", endless=True)
+
+
+@pytest.fixture(scope="session")
 def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty SQLite database with all tables, to be copied: migrating anew for each test costs more than the test."""
     path = tmp_path_factory.mktemp("database") / "webchat.db"
@@ -56,7 +74,7 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(tmp_path: Path, tiny_model: Path, migrated_file: Path) -> Settings:
     """Settings with a data directory and a migrated database of their own."""
     shutil.copy(migrated_file, tmp_path / "webchat.db")
-    return load_settings(data_dir=tmp_path, model=str(tiny_model))
+    return load_settings(data_dir=tmp_path, model=str(tiny_model), threads=1)
 
 
 @pytest.fixture

@@ -412,10 +412,10 @@ def test_warming_up_without_a_model_is_no_error(answerer, engine):
 # ---- llama.cpp itself -------------------------------------------------------------------------------------
 
 
-def test_answers_of_random_bytes_are_stored_and_followed_as_whole_characters(database, tiny_model):
+def test_answers_of_random_bytes_are_stored_and_followed_as_whole_characters(database, endless_model):
     """The tiny model writes NULs, halves of characters and bytes that are none."""
     with serving(
-        database, lambda: LlamaBackend(tiny_model, sequences=8, cells=8192, threads=1), max_new_tokens=100
+        database, lambda: LlamaBackend(endless_model, sequences=8, cells=8192, threads=1), max_new_tokens=100
     ) as answerer:
         turns = [ask(answerer, Opening(f"visitor-{number}", "page", "zh"), f"问题{number}") for number in range(20)]
         for turn in turns:

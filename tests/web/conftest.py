@@ -10,7 +10,6 @@ import pytest
 from support.held_model import HeldModel
 from support.live_page import LivePage
 from support.server import SLOW, Server
-from support.tiny_model import write_tiny_model
 from support.visitor import Visitor
 
 import webchat.engine
@@ -32,12 +31,6 @@ ENTRIES = {
     "说一百万个字": "a " * 500_000,
 }
 NO_LIMITS = {"rate_visitor": "100000 per minute", "rate_address": "100000 per minute"}
-
-
-@pytest.fixture(scope="session")
-def endless_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model whose answers end at their limit only: none is empty by chance, and any is as long as it must be."""
-    return write_tiny_model(tmp_path_factory.mktemp("weights") / "endless.gguf", endless=True)
 
 
 @pytest.fixture(scope="session")

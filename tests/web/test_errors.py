@@ -5,7 +5,7 @@ import logging
 
 import pytest
 from structlog.stdlib import ProcessorFormatter
-from support.page import Page
+from support.page import Page, parse
 from support.visitor import HTMX, Visitor, let_finish, text_of, wait_until, wait_until_idle
 
 from webchat.storage import conversations, faq
@@ -258,6 +258,17 @@ def test_a_form_without_its_pages_token_is_refused(alice, token, headers):
     assert "刷新" in text_of(response)
 
 
+def test_without_javascript_the_question_of_an_old_page_comes_back_to_be_sent_again(alice):
+    text = "\n怎么退货？\n<b>第二行</b>"
+    refused = alice.post("/c/new/messages", csrf_token="", text=text, client_id="draft-draft")
+    form = parse(refused.text).by_class("error-draft")[0]
+    fields = {e.attributes["name"]: e.attributes.get("value", e.text) for e in form.walk() if "name" in e.attributes}
+    assert fields["text"].removeprefix("\n") == text
+    taken = alice.post(form.attributes["action"], **fields)
+    assert taken.status_code == 303
+    assert alice.said(taken.headers["Location"].rpartition("/")[2])[0]["text"] == text.strip()
+
+
 def test_a_token_of_someone_elses_page_is_refused(alice, bob):
     response = alice.post("/c/new/messages", csrf_token=bob.csrf_token(), text="怎么退货？", client_id="abcdefgh")
     assert response.status_code == 400
@@ -279,6 +290,7 @@ def test_a_form_sent_by_another_sites_page_is_refused(alice, origin):
         response = alice.send("怎么退货？", csrf_token=token, headers={"Origin": origin} | headers)
         assert response.status_code == 403
         assert "不允许" in text_of(response)
+        assert "怎么退货？" not in response.text
 
 
 def test_a_form_sent_by_our_own_page_is_taken(alice):

@@ -1,7 +1,7 @@
 """How often one may ask: strictly by visitor, loosely by address; everything else is free."""
 
 import pytest
-from support.page import Page
+from support.page import Page, parse
 from support.visitor import HTMX, Visitor, text_of
 
 FAQ = "你是谁？"  # a rule answers: no model needed
@@ -24,6 +24,7 @@ def test_the_31st_question_in_a_minute_has_to_wait(app):
     assert response.status_code == 429
     assert 1 <= int(response.headers["Retry-After"]) <= 61
     assert "请稍等" in text_of(response)
+    assert FAQ in parse(response.text).by_class("error-draft")[0].text  # nothing typed is lost
 
 
 def test_htmx_and_programs_are_told_in_their_way(app):

@@ -12,7 +12,7 @@ import structlog
 from flask import Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
 from webchat.answering.pipeline import Busy, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
@@ -111,9 +111,20 @@ def _body(problem: Problem) -> Response:
             detail=problem.detail,
             request_id=g.get("request_id"),
             in_admin=request.path.startswith("/admin/"),
+            draft=None if problem.status == HTTPStatus.FORBIDDEN else _draft(),  # another site's words stay there
         ),
         mimetype="text/html",
     )
+
+
+def _draft() -> dict[str, str] | None:
+    """The question of a refused form: without JavaScript the page it was typed on is gone."""
+    if request.endpoint != "chat.post_message":
+        return None
+    try:
+        return {name: request.form.get(name, "") for name in ("text", "client_id")}
+    except RequestEntityTooLarge:
+        return None
 
 
 def _title(problem: Problem) -> str:
