@@ -81,7 +81,7 @@ def settings(tmp_path: Path, tiny_model: Path, migrated_file: Path) -> Settings:
 def app(settings: Settings) -> Iterator[Flask]:
     """The application with the tiny model, loaded."""
     application = create_app(settings)
-    application.extensions["webchat"].engine.ready(30)
+    application.extensions["webchat"].engine.wait_until_ready(30)
     yield application
     close_app(application)
 

@@ -21,7 +21,7 @@ ROOMS = {
 LEAVES = {"accounts", "config", "observability"}
 ROOTS = {"webchat/__init__.py", "webchat/app.py", "webchat/cli.py", "wsgi.py"}
 # The services are handed to views by name and type; this is the one place where pages see the engine.
-EXCEPTIONS = {("webchat/web/services.py", "webchat.engine.worker")}
+EXCEPTIONS = {("webchat/web/services.py", "webchat.engine.interface")}
 
 # Third-party packages that have one door: files below these paths alone may import them.
 DOORS = {

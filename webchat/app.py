@@ -16,7 +16,7 @@ from webchat.answering.run import ModelSettings
 from webchat.config import CHECKOUT, Settings, load_settings
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.weights import ModelError, served_path
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
 from webchat.web import admin, api, chat, health, sse
@@ -31,6 +31,7 @@ from webchat.web.socket import register_socket
 
 if TYPE_CHECKING:
     from webchat.engine.backend import Backend
+    from webchat.engine.interface import Engine
 
 _CELLS_PER_ANSWER = 1024  # KV cache at 12 KB a cell: 100 MB for eight answers at once
 _ENGINE_DIED = 70  # EX_SOFTWARE
@@ -85,8 +86,8 @@ def close_app(app: Flask) -> None:
     parts.database.close()
 
 
-def _engine(settings: Settings) -> Engine:
-    return Engine(
+def _engine(settings: Settings) -> LocalEngine:
+    return LocalEngine(
         _model_name(settings),
         lambda: _load_model(settings),
         max_running=settings.max_parallel,

@@ -12,7 +12,7 @@ from support.backends import DEADLINE, ByteBackend
 
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 from webchat.storage import conversations
 from webchat.storage.database import Database
 
@@ -44,11 +44,11 @@ def backend() -> ByteBackend:
 
 
 @pytest.fixture
-def engine(backend) -> Iterator[Engine]:
+def engine(backend) -> Iterator[LocalEngine]:
     """An engine for one answer at a time and one in the queue."""
-    engine = Engine("byte-model", lambda: backend, max_running=1, max_waiting=1)
+    engine = LocalEngine("byte-model", lambda: backend, max_running=1, max_waiting=1)
     engine.start()
-    engine.ready(DEADLINE)
+    engine.wait_until_ready(DEADLINE)
     yield engine
     backend.gate.open()
     engine.close()

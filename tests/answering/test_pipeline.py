@@ -15,7 +15,7 @@ from webchat.answering.events import Delta, Failed, Finished, Queued, Started
 from webchat.answering.feed import Feed, Run
 from webchat.answering.pipeline import Answerer, Asker, Busy, Opening, StillAnswering, _live_events, failure_of
 from webchat.answering.run import ModelSettings
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 from webchat.storage import conversations, faq, messages
 
 ANSWER = "您好，这是模型的回答。"
@@ -501,11 +501,11 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(database):
         return prompt.rpartition(b"user\n")[2].removesuffix(b"\nassistant\n")
 
     backend = ByteBackend(the_question_itself, cells=16_384, sequences=16)
-    engine = Engine("echo", lambda: backend, max_running=8, max_waiting=64)
+    engine = LocalEngine("echo", lambda: backend, max_running=8, max_waiting=64)
     engine.start()
     answerer = Answerer(database, engine, ModelSettings("店", max_new_tokens=100, context_tokens=2000))
     with closing(engine), ThreadPoolExecutor(20) as pool:
-        engine.ready(DEADLINE)
+        engine.wait_until_ready(DEADLINE)
 
         def visit(number):
             where, seen = Opening(f"visitor-{number}", "page", "zh"), []
@@ -533,9 +533,9 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(database):
 def roomy(database, backend):
     """An answerer with many places, whose model is held."""
     backend.gate.hold()
-    engine = Engine("held", lambda: backend, max_running=4, max_waiting=60)
+    engine = LocalEngine("held", lambda: backend, max_running=4, max_waiting=60)
     engine.start()
-    engine.ready(DEADLINE)
+    engine.wait_until_ready(DEADLINE)
     answerer = Answerer(database, engine, ModelSettings("店", 20, 2000))
     yield answerer
     backend.gate.open()
@@ -570,7 +570,7 @@ def test_questions_that_wait_for_the_model_to_be_loaded_count_as_waiting(databas
         assert loaded.wait(DEADLINE)
         return ByteBackend(lambda _prompt: ANSWER.encode(), cells=8192)
 
-    engine = Engine("slow", load, max_running=2, max_waiting=3)
+    engine = LocalEngine("slow", load, max_running=2, max_waiting=3)
     engine.start()
     answerer = Answerer(database, engine, ModelSettings("店", 100, 2000))
     with closing(engine):

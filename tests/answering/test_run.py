@@ -19,7 +19,7 @@ from webchat.answering.pipeline import LEASE, Answerer, Opening
 from webchat.answering.run import ModelSettings
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
 from webchat.storage.tables import utc_now
@@ -67,7 +67,7 @@ def cancelled(engine):
 @contextmanager
 def serving(database, load, **settings):
     """An answerer on an engine of its own."""
-    engine = Engine("own", load, max_running=4, max_waiting=64)
+    engine = LocalEngine("own", load, max_running=4, max_waiting=64)
     engine.start()
     answerer = Answerer(
         database, engine, ModelSettings("店", **{"max_new_tokens": 200, "context_tokens": 2000} | settings)
@@ -406,7 +406,7 @@ def test_warming_up_without_a_model_is_no_error(answerer, engine):
         answerer._model_run.read_personas()
     assert logs[0]["event"] == "personas not read ahead"
     with pytest.raises(EngineUnavailable):
-        engine.ready(0)
+        engine.wait_until_ready(0)
 
 
 # ---- llama.cpp itself -------------------------------------------------------------------------------------

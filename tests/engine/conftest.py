@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.backends import DEADLINE
 
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,17 +22,17 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[..., Engine]]:
+def serve() -> Iterator[Callable[..., LocalEngine]]:
     """Start an engine on a backend; it is closed after the test."""
     with ExitStack() as engines:
 
-        def start(backend: Backend, *, max_running: int = 4, max_waiting: int = 64) -> Engine:
-            engine = Engine("tiny", lambda: backend, max_running=max_running, max_waiting=max_waiting)
+        def start(backend: Backend, *, max_running: int = 4, max_waiting: int = 64) -> LocalEngine:
+            engine = LocalEngine("tiny", lambda: backend, max_running=max_running, max_waiting=max_waiting)
             engines.callback(engine.close)
             if hasattr(backend, "gate"):
                 engines.callback(backend.gate.open)  # before the engine is closed
             engine.start()
-            engine.ready(DEADLINE)
+            engine.wait_until_ready(DEADLINE)
             return engine
 
         yield start

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,8 +14,19 @@ from webchat.engine.slots import Placement
 MAX_BATCH = 64
 
 
-def generation(owner: str = "", prompt: int = 1, new: int = 1) -> Generation:
-    return Generation(Request(tuple(range(prompt)), new, owner=owner))
+@dataclass(eq=False)
+class Asked(Generation):
+    """A generation that remembers what it was asked."""
+
+    request: Request = field(kw_only=True)
+
+
+def generation(owner: str = "", prompt: int = 1, new: int = 1) -> Asked:
+    return Asked(request=Request(tuple(range(prompt)), new, owner=owner))
+
+
+def add(scheduler: Scheduler, asked: Asked) -> None:
+    scheduler.add(asked, asked.request)
 
 
 class World:
@@ -29,7 +42,7 @@ class World:
     def place(self, job) -> bool:
         if self._held() + self._size(job) > self.cells:
             return False
-        job.placement, job.pending = Placement(0, 0, 0), list(job.generation.request.prompt)
+        job.placement, job.pending = Placement(0, 0, 0), list(job.request.prompt)
         return True
 
     def step(self) -> None:
@@ -65,7 +78,7 @@ class World:
             return
         job.produced += 1
         job.pending = [0]
-        if job.produced == job.generation.request.max_new_tokens:
+        if job.produced == job.request.max_new_tokens:
             self.cancel(job.generation)
 
     def _held(self) -> int:
@@ -73,7 +86,7 @@ class World:
 
     @staticmethod
     def _size(job) -> int:
-        return len(job.generation.request.prompt) + job.generation.request.max_new_tokens
+        return len(job.request.prompt) + job.request.max_new_tokens
 
 
 arrivals = st.tuples(st.just("ask"), st.sampled_from("ABC"), st.integers(1, 150), st.integers(1, 9))
@@ -87,7 +100,7 @@ def test_whatever_comes_everything_ends_exactly_once(width, history):
         if what == "ask":
             owner, prompt, new = details
             asked.append(generation(owner, prompt, new))
-            world.scheduler.add(asked[-1])
+            add(world.scheduler, asked[-1])
         elif what == "cancel" and asked:
             world.cancel(asked[details[0] % len(asked)])
         elif what == "step":
@@ -104,11 +117,11 @@ def test_whatever_comes_everything_ends_exactly_once(width, history):
 def test_owners_take_turns(waiting, running):
     scheduler = Scheduler(max_running=8, max_waiting=100)
     for owner in running:
-        scheduler.add(generation(owner))
+        add(scheduler, generation(owner))
     scheduler.admit(lambda _job: True)
     arrived = [generation(owner) for owner in waiting]
     for one in arrived:
-        scheduler.add(one)
+        add(scheduler, one)
     order = [job.generation for job in scheduler.order()]
     assert sorted(map(id, order)) == sorted(map(id, arrived))
     served = {owner: running.count(owner) for owner in "ABC"}
@@ -124,7 +137,7 @@ def test_owners_take_turns(waiting, running):
 def test_one_visitor_with_many_questions_delays_nobodys_first():
     world = World(width=1, cells=1000)
     for owner in "AAABC":
-        world.scheduler.add(generation(owner, new=2))
+        add(world.scheduler, generation(owner, new=2))
     while world.scheduler.waiting:
         world.step()
     assert "".join(one.request.owner for one in world.admitted) == "ABCAA"
@@ -134,21 +147,21 @@ def test_newcomers_do_not_keep_anybody_waiting_for_ever():
     world = World(width=2, cells=1000)
     first, second = generation("A", new=3), generation("A", new=3)
     for one in (first, second):
-        world.scheduler.add(one)
+        add(world.scheduler, one)
     for number in range(20):
-        world.scheduler.add(generation(f"newcomer {number}", new=3))
+        add(world.scheduler, generation(f"newcomer {number}", new=3))
         world.step()
     assert second in world.ended
 
 
 def test_a_long_prompt_that_does_not_fit_yet_is_not_overtaken():
     world = World(width=4, cells=100)
-    world.scheduler.add(generation("A", prompt=60, new=4))
+    add(world.scheduler, generation("A", prompt=60, new=4))
     world.step()
     long = generation("B", prompt=90)
-    world.scheduler.add(long)
+    add(world.scheduler, long)
     for number in range(10):
-        world.scheduler.add(generation(f"short {number}"))
+        add(world.scheduler, generation(f"short {number}"))
     while world.scheduler.waiting:
         world.step()
     assert world.admitted[1] is long
@@ -157,10 +170,10 @@ def test_a_long_prompt_that_does_not_fit_yet_is_not_overtaken():
 def test_many_writers_do_not_keep_a_prompt_from_being_read():
     world = World(width=64, cells=10_000, max_batch=512)
     for number in range(63):
-        world.scheduler.add(generation(f"writer {number}", new=50))
+        add(world.scheduler, generation(f"writer {number}", new=50))
     world.step()
     late = generation("late", prompt=100)
-    world.scheduler.add(late)
+    add(world.scheduler, late)
     for _ in range(3):
         world.step()
     assert late in world.ended
@@ -169,7 +182,7 @@ def test_many_writers_do_not_keep_a_prompt_from_being_read():
 def test_alone_a_prompt_is_read_as_fast_as_a_step_allows():
     scheduler = Scheduler(max_running=1, max_waiting=1)
     world = World(width=1, cells=10_000, max_batch=512)
-    scheduler.add(generation(prompt=600))
+    add(scheduler, generation(prompt=600))
     scheduler.admit(world.place)
     assert [len(chunk.tokens) for chunk in scheduler.plan(512)] == [512]
 
@@ -177,7 +190,7 @@ def test_alone_a_prompt_is_read_as_fast_as_a_step_allows():
 def test_what_runs_and_what_waits_takes_a_place_each():
     world = World(width=1, cells=1000)
     for number in range(3):
-        world.scheduler.add(generation(str(number), new=2))
+        add(world.scheduler, generation(str(number), new=2))
         assert world.scheduler.under_way == number + 1
     world.step()
     assert (len(world.scheduler.running), world.scheduler.under_way) == (1, 3)
@@ -189,7 +202,7 @@ def test_what_runs_and_what_waits_takes_a_place_each():
 def test_what_has_ended_cannot_be_removed_again():
     scheduler = Scheduler(max_running=1, max_waiting=2)
     one = generation()
-    scheduler.add(one)
+    add(scheduler, one)
     assert scheduler.remove(one)
     assert scheduler.remove(one) is None
     assert not scheduler.waiting

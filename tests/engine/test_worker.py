@@ -29,7 +29,7 @@ from webchat.engine.generation import (
 from webchat.engine.llama import LlamaBackend
 from webchat.engine.scheduler import PROMPT_BITE
 from webchat.engine.text import TextAssembler
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1.0)
 # How far below the likeliest token's logit the chosen one may lie when both are computed in batches of different
@@ -430,11 +430,11 @@ def test_what_was_cancelled_gives_its_room_back(serve):
     ids=["missing", "no model", "anything else"],
 )
 def test_a_model_that_cannot_be_loaded_leaves_an_engine_that_says_so(load, sentence):
-    engine = Engine("broken", load, max_running=1, max_waiting=1, on_death=pytest.fail)
+    engine = LocalEngine("broken", load, max_running=1, max_waiting=1, on_death=pytest.fail)
     with capture_logs() as logs:
         engine.start()
         with pytest.raises(EngineUnavailable, match=sentence):
-            engine.ready(DEADLINE)
+            engine.wait_until_ready(DEADLINE)
     assert any(entry["log_level"] == "error" for entry in logs)
     with pytest.raises(EngineUnavailable, match=sentence):
         engine.submit(ask())
@@ -454,7 +454,7 @@ def slow():
         assert loaded.wait(DEADLINE)
         return backend
 
-    engine = Engine("slow", load, max_running=1, max_waiting=1)
+    engine = LocalEngine("slow", load, max_running=1, max_waiting=1)
     engine.start()
     yield engine, loaded, backend
     loaded.set()
@@ -464,11 +464,11 @@ def slow():
 def test_while_a_model_is_loaded_nobody_is_kept_waiting_longer_than_asked(slow):
     engine, loaded, _ = slow
     with pytest.raises(EngineUnavailable, match="loading"):
-        engine.ready(0)
+        engine.wait_until_ready(0)
     with pytest.raises(EngineUnavailable, match="loading"):
         engine.submit(ask())
     loaded.set()
-    assert engine.ready(DEADLINE).tokenize("a") == [97]
+    engine.wait_until_ready(DEADLINE)
     assert result(engine.submit(ask(b"abc"))) == ("ABC", "stop")
 
 
@@ -478,7 +478,7 @@ def test_closing_while_a_model_is_loaded_frees_it_and_tells_who_waits(slow):
 
     def wait():
         with pytest.raises(EngineUnavailable, match="closed"):
-            engine.ready()
+            engine.wait_until_ready()
         told.append(True)
         loaded.set()
 
@@ -498,9 +498,9 @@ def test_when_the_thread_dies_everybody_is_told_once(moment):
         deaths.append(error)
         died.set()
 
-    engine = Engine("mortal", lambda: backend, max_running=2, max_waiting=9, on_death=on_death)
+    engine = LocalEngine("mortal", lambda: backend, max_running=2, max_waiting=9, on_death=on_death)
     engine.start()
-    engine.ready(DEADLINE)
+    engine.wait_until_ready(DEADLINE)
     backend.gate.hold()
     error = RuntimeError("llama_decode returned -3")
     asked = [engine.submit(ask(b"abc", owner=str(number))) for number in range(5)]
@@ -546,19 +546,19 @@ def test_closing_ends_what_runs_and_what_waits_and_frees_the_model(busy):
 
 
 def test_an_engine_that_never_started_can_be_closed():
-    engine = Engine("idle", ByteBackend, max_running=1, max_waiting=1)
+    engine = LocalEngine("idle", ByteBackend, max_running=1, max_waiting=1)
     engine.close()
     with pytest.raises(EngineUnavailable, match="closed"):
         engine.submit(ask())
 
 
 def test_a_process_holds_one_engine():
-    first, second = (Engine(name, ByteBackend, max_running=1, max_waiting=1) for name in ("first", "second"))
+    first, second = (LocalEngine(name, ByteBackend, max_running=1, max_waiting=1) for name in ("first", "second"))
     engine_room.install(first)
     try:
         with pytest.raises(RuntimeError, match="already"):
             engine_room.install(second)
-        first.ready(DEADLINE)
+        first.wait_until_ready(DEADLINE)
     finally:
         engine_room.remove()
     assert first.stats().state == "closed"

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,6 @@ class HeldModel(LlamaBackend):
         assert self._go.wait(_DEADLINE), "held for ever"
         return super().decode(batch)
 
-    def engine(self, *, max_running: int = 4, max_waiting: int = 8) -> Engine:
+    def engine(self, *, max_running: int = 4, max_waiting: int = 8) -> LocalEngine:
         """An engine that serves this model."""
-        return Engine("tiny", lambda: self, max_running=max_running, max_waiting=max_waiting)
+        return LocalEngine("tiny", lambda: self, max_running=max_running, max_waiting=max_waiting)

@@ -107,7 +107,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 def wait_until_idle(app: Flask) -> None:
     """Wait until the model has been loaded, has read its personas and does nothing more."""
     engine = app.extensions["webchat"].engine
-    engine.ready(_DEADLINE)
+    engine.wait_until_ready(_DEADLINE)
     for thread in threading.enumerate():
         if thread.name == "warm-up":
             thread.join(_DEADLINE)

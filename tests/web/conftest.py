@@ -51,7 +51,7 @@ def site(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path, endless_
         )
     parts = app.extensions["webchat"]
     _add_entries(parts.database)
-    parts.engine.ready(60)
+    parts.engine.wait_until_ready(60)
     yield app
     with _beside_others():
         webchat.engine._engine = parts.engine

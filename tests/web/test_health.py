@@ -11,7 +11,7 @@ from support.visitor import HTMX, Visitor, let_finish, text_of, wait_until, wait
 
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.worker import Engine
+from webchat.engine.worker import LocalEngine
 from webchat.storage import faq
 
 NO_MODEL = {"model": "The model is not running; the log says why."}  # where its file should be is not for strangers
@@ -63,7 +63,7 @@ def test_while_the_model_loads_the_site_is_up_and_not_ready(new_app, endless_mod
         loads.wait(60)
         return LlamaBackend(endless_model, sequences=4, cells=4096, threads=1)
 
-    app = new_app(Engine("tiny", load, max_running=2, max_waiting=4))
+    app = new_app(LocalEngine("tiny", load, max_running=2, max_waiting=4))
     try:
         wait_until(lambda: "database" not in readiness(app)[1])
         assert readiness(app) == (503, {"model": "The model is being loaded."})
@@ -82,7 +82,7 @@ def test_a_model_that_could_not_be_loaded_is_said_in_a_sentence(new_app):
     def load():
         raise EngineUnavailable("no memory for 8192 cells of KV cache beside the model")
 
-    app = new_app(Engine("tiny", load, max_running=2, max_waiting=4))
+    app = new_app(LocalEngine("tiny", load, max_running=2, max_waiting=4))
     wait_until(lambda: readiness(app) == (503, NO_MODEL))
 
 

@@ -129,20 +129,19 @@ def test_the_same_session_is_one_conversation(bob):
 def test_the_model_is_told_what_was_said_before_in_this_session(site, bob, monkeypatch):
     prompts = []
     engine = site.extensions["webchat"].engine
-    monkeypatch.setattr(type(engine), "submit", _recording(prompts, type(engine).submit))
-    tokenizer = engine.ready()
+    monkeypatch.setattr(type(engine), "chat", _recording(prompts, type(engine).chat))
     session = events_of(chat(bob, "我叫小明，记住了"))[-1]["session_id"]
     chat(bob, "我叫什么名字来着", session)
     chat(bob, "我叫什么名字来着")
-    remembered, forgotten = (b"".join(map(tokenizer.piece, prompt)).decode() for prompt in prompts[1:])
+    remembered, forgotten = ("".join(message.text for message in prompt) for prompt in prompts[1:])
     assert "我叫小明，记住了" in remembered
     assert "我叫小明" not in forgotten
 
 
-def _recording(prompts, submit):
+def _recording(prompts, chat):
     def recorded(engine, request):
-        prompts.append(request.prompt)
-        return submit(engine, request)
+        prompts.append(request.messages)
+        return chat(engine, request)
 
     return recorded
 
@@ -169,7 +168,7 @@ def quick_heartbeat(monkeypatch):
 
 def test_silence_is_filled_with_events_that_say_nothing(new_app, held, quick_heartbeat):
     app = new_app(held.engine())
-    app.extensions["webchat"].engine.ready(60)
+    app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
     with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
@@ -183,7 +182,7 @@ def test_silence_is_filled_with_events_that_say_nothing(new_app, held, quick_hea
 
 def test_who_leaves_does_not_end_the_answer(new_app, held, quick_heartbeat):
     app = new_app(held.engine(), max_new_tokens=50)
-    app.extensions["webchat"].engine.ready(60)
+    app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
     with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
@@ -197,7 +196,7 @@ def test_who_leaves_does_not_end_the_answer(new_app, held, quick_heartbeat):
 def test_an_answer_that_was_stopped_says_so(new_app, held):
     app = new_app(held.engine(), max_new_tokens=4000, context_tokens=8192)
     parts = app.extensions["webchat"]
-    parts.engine.ready(60)
+    parts.engine.wait_until_ready(60)
     with Visitor.of(app).http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
         events = response.iter_bytes()
         first = next(events)
@@ -218,7 +217,7 @@ def test_an_answer_that_failed_ends_with_a_sentence(new_app):
 
 def test_a_busy_session_is_told_to_wait(new_app, held, quick_heartbeat):
     app = new_app(held.engine())
-    app.extensions["webchat"].engine.ready(60)
+    app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
     with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}):

@@ -29,7 +29,7 @@ from webchat.storage.tables import UNFINISHED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from webchat.engine.worker import Engine
+    from webchat.engine.interface import Engine
     from webchat.storage.database import Database, Session
     from webchat.storage.tables import Channel, Conversation, Language, Message
 

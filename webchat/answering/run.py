@@ -16,7 +16,7 @@ import structlog
 
 from webchat.answering.events import Failed, Failure, Finished, Queued
 from webchat.answering.feed import Run
-from webchat.answering.prompt import PromptBuilder, persona
+from webchat.answering.persona import persona
 from webchat.engine.generation import (
     Ended,
     EngineClosed,
@@ -24,17 +24,19 @@ from webchat.engine.generation import (
     EngineUnavailable,
     PromptTooLong,
     QueueFull,
-    Request,
     Text,
     Waiting,
 )
+from webchat.engine.interface import ChatMessage, ChatRequest
 from webchat.storage import messages
 from webchat.storage.database import StorageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from webchat.answering.feed import Feed, Feeds
     from webchat.engine.generation import Generation, Output
-    from webchat.engine.worker import Engine
+    from webchat.engine.interface import Engine
     from webchat.storage.database import Database, Session
     from webchat.storage.tables import Language, Message, Status
 
@@ -122,14 +124,12 @@ class ModelRun:
             self._feeds.announce(run.conversation, run.message_id)
 
     def read_personas(self) -> None:
-        """Generate one token behind each persona, so that the cache holds what all prompts begin with."""
+        """Have the engine prepare for what all prompts begin with."""
+        greetings: tuple[tuple[str, Language], ...] = (("你好", "zh"), ("Hello", "en"))
         try:
-            builder = PromptBuilder(self._engine.ready())
-            greetings: tuple[tuple[str, Language], ...] = (("你好", "zh"), ("Hello", "en"))
+            self._engine.wait_until_ready()
             for greeting, language in greetings:
-                prompt = builder.build(self._persona(greeting, language), (), greeting, self._settings.context_tokens)
-                if prompt:
-                    self._engine.submit(Request(prompt, 1))
+                self._engine.read_ahead((ChatMessage("system", self._persona(greeting, language)),))
         except EngineError as error:
             log.info("personas not read ahead", problem=str(error))
 
@@ -137,10 +137,11 @@ class ModelRun:
         return persona(question, language, shop=self._settings.shop, model=self._engine.name)
 
     def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
+        self._engine.wait_until_ready(_LOADING_PATIENCE)
         request = self._request(question)
         if run.stop_wanted:
             return Finished("model", "stopped")
-        run.generation = generation = self._engine.submit(request)
+        run.generation = generation = self._engine.chat(request)
         if run.stop_wanted:  # between the last two lines, when there was nothing to cancel yet
             self._engine.cancel(generation)
         try:
@@ -160,20 +161,22 @@ class ModelRun:
                 saved_at = time.monotonic()
                 self._save(run, generation)
 
-    def _request(self, question: ModelQuestion) -> Request:
-        """The prompt, built and tokenised here and not on the engine's thread."""
-        tokenizer = self._engine.ready(_LOADING_PATIENCE)
+    def _request(self, question: ModelQuestion) -> ChatRequest:
         settings = self._settings
         with self._database.read() as session:
             past = messages.recent_turns(
                 session, question.conversation_id, before_id=question.question_id, limit=2 * _REMEMBERED_TURNS
             )
-        budget = settings.context_tokens - settings.max_new_tokens
-        system = self._persona(question.text, question.language)
-        prompt = PromptBuilder(tokenizer).build(system, _pairs(past), question.text, budget)
-        if prompt is None:
-            raise PromptTooLong("the question alone is longer than the context")
-        return Request(prompt, settings.max_new_tokens, owner=str(question.conversation_id))
+        return ChatRequest(
+            (
+                ChatMessage("system", self._persona(question.text, question.language)),
+                *_turns(past),
+                ChatMessage("user", question.text),
+            ),
+            settings.max_new_tokens,
+            settings.context_tokens,
+            owner=str(question.conversation_id),
+        )
 
     def _save(self, run: Run, generation: Generation) -> None:
         if not run.text:
@@ -238,14 +241,13 @@ def _outcome(ended: Ended, text: str) -> Finished | Failed:
     return Finished("model", ended.reason, stats)
 
 
-def _pairs(past: list[Message]) -> list[tuple[str, str]]:
+def _turns(past: list[Message]) -> Iterator[ChatMessage]:
     """Questions with their answers, oldest first; questions that got none are left out.
 
     An answer that was stopped is marked as cut off, or the model would learn to stop there.
     """
     asked = {message.id: message.text for message in past if message.role == "visitor"}
-    return [
-        (asked[message.question_id], message.text if message.status == "done" else f"{message.text}{_CUT_OFF}")
-        for message in past
-        if message.role != "visitor" and message.question_id in asked
-    ]
+    for message in past:
+        if message.role != "visitor" and message.question_id in asked:
+            yield ChatMessage("user", asked[message.question_id])
+            yield ChatMessage("assistant", message.text if message.status == "done" else f"{message.text}{_CUT_OFF}")

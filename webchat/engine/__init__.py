@@ -10,7 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from webchat.engine.worker import Engine
+    from webchat.engine.interface import Engine
 
 _lock = threading.Lock()
 _engine: Engine | None = None

@@ -107,9 +107,8 @@ Output = Waiting | Text | Ended
 
 @dataclass(eq=False)
 class Generation:
-    """A submitted request. The engine's thread puts outputs in, one consumer takes them out."""
+    """The mailbox of a submitted request. The engine's thread puts outputs in, one consumer takes them out."""
 
-    request: Request
     submitted_at: float = field(default_factory=time.monotonic)
     _outputs: list[Output] = field(default_factory=list)
     _arrived: threading.Condition = field(default_factory=threading.Condition)

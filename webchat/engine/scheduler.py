@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webchat.engine.generation import Generation
+    from webchat.engine.generation import Generation, Request
     from webchat.engine.slots import Placement
 
 # Prompt tokens per step while others are writing: small bites, so that their text keeps flowing. When nobody
@@ -27,6 +27,7 @@ class Job:
     """A generation the scheduler knows: waiting while ``placement`` is None, else running."""
 
     generation: Generation
+    request: Request
     placement: Placement | None = None
     pending: list[int] = field(default_factory=list)  # tokens to compute next: the prompt's rest, or one token
     computed: int = 0  # tokens whose keys and values lie in the slot
@@ -66,9 +67,9 @@ class Scheduler:
         """How many jobs there are. Those that wait for the next step to be admitted wait for nobody."""
         return len(self.running) + len(self.waiting)
 
-    def add(self, generation: Generation) -> None:
-        """Put a generation at the end of the queue."""
-        self.waiting.append(Job(generation))
+    def add(self, generation: Generation, request: Request) -> None:
+        """Put a request at the end of the queue."""
+        self.waiting.append(Job(generation, request))
 
     def order(self) -> list[Job]:
         """The waiting jobs in the order they will be served.
@@ -76,10 +77,10 @@ class Scheduler:
         Owners take turns: a job is served after as many others of its owner as run or wait before it, and
         jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
         """
-        turns = Counter(job.generation.request.owner for job in self.running)
+        turns = Counter(job.request.owner for job in self.running)
         ranked = []
         for place, job in enumerate(self.waiting):
-            owner = job.generation.request.owner
+            owner = job.request.owner
             ranked.append((turns[owner], place, job))
             turns[owner] += 1
         return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
@@ -94,7 +95,7 @@ class Scheduler:
             if len(self.running) >= self.max_running or not place(job):
                 break
             self.waiting.remove(job)
-            self._send_to_the_end(job.generation.request.owner)
+            self._send_to_the_end(job.request.owner)
             self.running.append(job)
             admitted.append(job)
         return admitted
@@ -126,4 +127,4 @@ class Scheduler:
 
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""
-        self.waiting.sort(key=lambda job: job.generation.request.owner == owner)  # stable
+        self.waiting.sort(key=lambda job: job.request.owner == owner)  # stable

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -27,36 +27,23 @@ from webchat.engine.generation import (
     Text,
     Waiting,
 )
+from webchat.engine.interface import EngineStats
 from webchat.engine.scheduler import Job, Scheduler
 from webchat.engine.slots import Slots
+from webchat.engine.template import ChatTemplate
 from webchat.engine.text import TextAssembler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from webchat.engine.backend import Backend, Tokenizer
+    from webchat.engine.backend import Backend
+    from webchat.engine.interface import ChatMessage, ChatRequest, State
     from webchat.engine.scheduler import Chunk
 
 log = structlog.get_logger(__name__)
 
-State = Literal["loading", "ready", "failed", "closed"]
-
 _FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
 _SMOOTHING = 0.2  # weight of the newest answer in the running mean
-
-
-@dataclass(frozen=True, slots=True)
-class EngineStats:
-    """A look at the engine, for ``/metrics`` and ``/readyz``. Totals count since the start."""
-
-    state: State
-    problem: str | None
-    running: int
-    waiting: int
-    answers: int
-    prompt_tokens: int
-    reused_tokens: int
-    new_tokens: int
 
 
 @dataclass(eq=False, slots=True)
@@ -68,8 +55,8 @@ class _Writer:
     first_text_at: float | None = None
 
 
-class Engine:
-    """A model being served.
+class LocalEngine:
+    """A model that runs in this process; see ``interface.Engine``.
 
     Args:
         name: the model's, as pages and logs say it: the stem of its file.
@@ -117,15 +104,29 @@ class Engine:
         """Start the thread; it loads the model first."""
         self._thread.start()
 
-    def ready(self, timeout: float | None = None) -> Tokenizer:
-        """Wait until the model is loaded and give its tokenizer, which any thread may use.
+    def wait_until_ready(self, timeout: float | None = None) -> None:
+        """Wait until the model is loaded.
 
         Raises:
             EngineUnavailable: it could not be loaded, or not within ``timeout`` seconds.
         """
         with self._note:
             self._note.wait_for(lambda: self._state != "loading", timeout)
-            return self._usable()
+            self._usable()
+
+    def chat(self, request: ChatRequest) -> Generation:
+        """Render the messages here, on the caller's thread, and queue them; see ``interface.Engine.chat``."""
+        budget = None if request.context_tokens is None else request.context_tokens - request.max_new_tokens
+        prompt = self._template().render(request.messages, budget)
+        if prompt is None:
+            raise PromptTooLong("the question alone is longer than the context")
+        return self.submit(
+            Request(prompt, request.max_new_tokens, request.sampling, stop=request.stop, owner=request.owner)
+        )
+
+    def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
+        """Compute what prompts begin with before anybody asks: one token behind it is generated and forgotten."""
+        self.submit(Request(self._template().beginning(messages), 1))
 
     def submit(self, request: Request) -> Generation:
         """Queue a request.
@@ -145,8 +146,8 @@ class Engine:
             if self._scheduler.under_way >= self.places:
                 waiting = len(self._scheduler.waiting)
                 raise QueueFull(waiting, retry_after=self._eta(waiting))
-            generation = Generation(request)
-            self._scheduler.add(generation)
+            generation = Generation()
+            self._scheduler.add(generation, request)
             self._queue_changed = True
             self._note.notify_all()
             return generation
@@ -189,6 +190,10 @@ class Engine:
             self._note.notify_all()
         if self._thread.is_alive():
             self._thread.join()
+
+    def _template(self) -> ChatTemplate:
+        with self._note:
+            return ChatTemplate(self._usable())
 
     def _usable(self) -> Backend:
         if self._state == "closed":
@@ -254,7 +259,7 @@ class Engine:
             return []
 
     def _place(self, job: Job, backend: Backend, slots: Slots) -> bool:
-        request = job.generation.request
+        request = job.request
         found = slots.place(request.prompt, len(request.prompt) + request.max_new_tokens)
         if found is None:
             return False
@@ -304,7 +309,7 @@ class Engine:
             job.generation.put(Text(text))
         if writer.text.stopped:
             return "stop"
-        return "length" if job.produced >= job.generation.request.max_new_tokens else None
+        return "length" if job.produced >= job.request.max_new_tokens else None
 
     def _settle_cancelled(self, slots: Slots) -> None:
         for generation in self._cancelled:
@@ -316,7 +321,7 @@ class Engine:
     def _end(self, job: Job, reason: FinishReason, slots: Slots) -> None:
         self._scheduler.running.remove(job)
         stats = self._finish(job, reason, slots)
-        if job.generation.request.max_new_tokens == 1:
+        if job.request.max_new_tokens == 1:
             return  # reads a prompt ahead; says nothing about how long answers take
         seconds = stats.total_seconds - stats.queued_seconds
         self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
@@ -341,7 +346,7 @@ class Engine:
         now, since = time.monotonic(), job.generation.submitted_at
         first = writer.first_text_at if writer else None
         return Stats(
-            prompt_tokens=len(job.generation.request.prompt),
+            prompt_tokens=len(job.request.prompt),
             reused_tokens=job.placement.reused if job.placement else 0,
             new_tokens=job.produced,
             queued_seconds=(writer.admitted_at if writer else now) - since,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from webchat.answering.leases import LeaseKeeper
     from webchat.answering.pipeline import Answerer
     from webchat.config import Settings
-    from webchat.engine.worker import Engine
+    from webchat.engine.interface import Engine
     from webchat.storage.database import Database
 
 

@@ -1,0 +1,29 @@
+"""The persona: what the model is told before anything a visitor says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webchat.answering.normalise import has_han, has_letters
+
+if TYPE_CHECKING:
+    from webchat.storage.tables import Language
+
+_PERSONA_ZH = (
+    "你是「{shop}」的智能客服助手，基于小型语言模型 {model}。请用简体中文简洁、礼貌地回答顾客的问题；"
+    "顾客要你写文章、写代码、翻译或聊天时，直接照做。"
+    "不要编造店铺的价格、时限、费用、库存、订单或承诺，也看不到天气和时间：不知道就说不确定，请顾客联系人工客服。"
+)
+_PERSONA_EN = (
+    "You are the automated assistant of the shop {shop}, run by the small language model {model}, not a person. "
+    "Answer in English, briefly and politely; when asked to write, to code, to translate or to chat, just do it. "
+    "Never make up the shop's prices, deadlines, fees, stock, orders or promises, and you cannot see weather or time: "
+    "say that you are not sure and suggest asking the staff."
+)
+
+
+def persona(question: str, language: Language, *, shop: str, model: str) -> str:
+    """The system text, in the language of the question; of one without letters, in the conversation's."""
+    english = language == "en" if not has_letters(question) else not has_han(question)
+    template = _PERSONA_EN if english else _PERSONA_ZH
+    return template.format(shop=shop, model=model)
