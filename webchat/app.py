@@ -14,6 +14,8 @@ from webchat.answering.leases import LeaseKeeper
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
 from webchat.config import CHECKOUT, Settings, load_settings
+from webchat.engine.cache import CacheLimits
+from webchat.engine.calibration import recall
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.weights import ModelError, served_path
 from webchat.engine.worker import LocalEngine
@@ -33,7 +35,8 @@ if TYPE_CHECKING:
     from webchat.engine.backend import Backend
     from webchat.engine.interface import Engine
 
-_CELLS_PER_ANSWER = 1024  # KV cache at 12 KB a cell: 100 MB for eight answers at once
+_CELLS = 8192  # KV cache at 12 KB a cell: 100 MB; sixteen answers of usual length at once
+_MEGABYTE = 1_000_000
 _ENGINE_DIED = 70  # EX_SOFTWARE
 
 
@@ -92,6 +95,10 @@ def _engine(settings: Settings) -> LocalEngine:
         lambda: _load_model(settings),
         max_running=settings.max_parallel,
         max_waiting=settings.max_queue,
+        limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=settings.data_dir / "engine" / "prompts"),
+        calibrate=lambda backend: recall(
+            backend, settings.data_dir / "engine", served_path(settings), settings.threads
+        ),
         on_death=_end_process,
     )
 
@@ -106,7 +113,7 @@ def _load_model(settings: Settings) -> Backend:
     return LlamaBackend(
         path,
         sequences=2 * settings.max_parallel,
-        cells=max(settings.max_parallel * _CELLS_PER_ANSWER, 2 * settings.context_tokens),
+        cells=max(_CELLS, 2 * settings.context_tokens),
         threads=settings.threads,
     )
 

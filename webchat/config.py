@@ -87,11 +87,14 @@ class Settings(BaseSettings):
         le=32768,
         description="Longest prompt with its answer, in tokens; older turns are left out.",
     )
-    max_parallel: int = Field(8, ge=1, le=64, description="Answers the model writes at the same time.")
+    max_parallel: int = Field(16, ge=1, le=64, description="Answers the model writes at the same time.")
     max_queue: int = Field(
         64, ge=1, le=1024, description="Questions that may wait for the model; more are turned away."
     )
     threads: int = Field(0, ge=0, le=256, description="Processor threads for the model; 0 takes every core.")
+    parked_mb: int = Field(
+        96, ge=0, le=65536, description="Memory for conversations that wait for their next turn, in MB; 0 keeps none."
+    )
     max_message_chars: int = Field(
         2000, ge=1, le=8000, description="Longest question, in characters; longer is refused with 413."
     )

@@ -26,8 +26,8 @@ def serve() -> Iterator[Callable[..., LocalEngine]]:
     """Start an engine on a backend; it is closed after the test."""
     with ExitStack() as engines:
 
-        def start(backend: Backend, *, max_running: int = 4, max_waiting: int = 64) -> LocalEngine:
-            engine = LocalEngine("tiny", lambda: backend, max_running=max_running, max_waiting=max_waiting)
+        def start(backend: Backend, *, max_running: int = 4, max_waiting: int = 64, **more) -> LocalEngine:
+            engine = LocalEngine("tiny", lambda: backend, max_running=max_running, max_waiting=max_waiting, **more)
             engines.callback(engine.close)
             if hasattr(backend, "gate"):
                 engines.callback(backend.gate.open)  # before the engine is closed

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
-from webchat.engine.scheduler import PROMPT_BITE, Scheduler
+from webchat.engine.scheduler import SHORT, Scheduler
 from webchat.engine.slots import Placement
 
 MAX_BATCH = 64
@@ -30,10 +33,19 @@ def add(scheduler: Scheduler, asked: Asked) -> None:
 
 
 class World:
-    """A scheduler over a number of cells, played step by step. Every end is written down."""
+    """A scheduler over a number of cells, played step by step. Every end is written down.
 
-    def __init__(self, *, width: int, cells: int, max_batch: int = MAX_BATCH) -> None:
-        self.scheduler = Scheduler(max_running=width, max_waiting=1000)
+    Its clock goes by the costs of the steps, ``slowness`` times as fast as they were measured.
+    """
+
+    def __init__(
+        self, *, width: int, cells: int, max_batch: int = MAX_BATCH, costs: Costs = UNMEASURED, slowness: float = 1
+    ) -> None:
+        self.scheduler = Scheduler(max_running=width, max_waiting=1000, costs=costs)
+        self.costs = costs
+        self.slowness = slowness
+        self.now = 0.0
+        self.wrote_at: dict[int, list[float]] = {}  # by id of the generation: when it got its tokens
         self.cells = cells
         self.max_batch = max_batch
         self.ended: list[Generation] = []
@@ -43,6 +55,7 @@ class World:
         if self._held() + self._size(job) > self.cells:
             return False
         job.placement, job.pending = Placement(0, 0, 0), list(job.request.prompt)
+        job.short = len(job.pending) <= SHORT
         return True
 
     def step(self) -> None:
@@ -57,13 +70,22 @@ class World:
         writing = [job for job in running if job.writing]
         chunks = self.scheduler.plan(self.max_batch)
         assert bool(chunks) == bool(running)
-        assert [chunk.job for chunk in chunks if chunk.job.writing] == writing
+        moved_on = [chunk.job for chunk in chunks if chunk.job.writing]
+        assert len(moved_on) in (0, len(chunks)), "a step reads, or it writes"
+        assert set(map(id, moved_on)) <= set(map(id, writing))
         assert sum(len(chunk.tokens) for chunk in chunks) <= self.max_batch
-        prompt_tokens = sum(len(chunk.tokens) for chunk in chunks if not chunk.job.writing)
-        assert prompt_tokens <= (PROMPT_BITE if writing else self.max_batch)
-        assert prompt_tokens or len(writing) == len(running), "the prompts did not move on"
+        assert all(chunk.tokens for chunk in chunks)
+        self._pass_time(chunks)
         for chunk in chunks:
             self._compute(chunk)
+
+    def _pass_time(self, chunks) -> None:
+        if not chunks:
+            return
+        writes = chunks[0].job.writing
+        cost = self.costs.step(len(chunks)) if writes else self.costs.read(sum(len(chunk.tokens) for chunk in chunks))
+        self.now += cost * self.slowness
+        self.scheduler.took(cost * self.slowness)
 
     def cancel(self, which: Generation) -> None:
         if self.scheduler.remove(which):
@@ -76,6 +98,7 @@ class World:
         assert chunk.last == (not job.pending)
         if not chunk.last:
             return
+        self.wrote_at.setdefault(id(job.generation), []).append(self.now)
         job.produced += 1
         job.pending = [0]
         if job.produced == job.request.max_new_tokens:
@@ -172,11 +195,87 @@ def test_many_writers_do_not_keep_a_prompt_from_being_read():
     for number in range(63):
         add(world.scheduler, generation(f"writer {number}", new=50))
     world.step()
-    late = generation("late", prompt=100)
+    late = generation("late", prompt=300)
     add(world.scheduler, late)
-    for _ in range(3):
+    while late not in world.ended:
         world.step()
-    assert late in world.ended
+    assert len(world.ended) == 1, "it was read while the others wrote"
+
+
+def gaps(world: World, asked: Asked, *, after: float) -> list[float]:
+    """Seconds between two tokens of an answer."""
+    times = [time for time in world.wrote_at[id(asked)] if time >= after]
+    return [later - earlier for earlier, later in pairwise(times)]
+
+
+@pytest.mark.parametrize("writers", [1, 2, 3, 8])
+@pytest.mark.parametrize("slowness", [0.3, 1, 4])
+def test_a_long_prompt_never_stops_answers_for_long(writers, slowness):
+    costs = Costs({1: 0.020, 2: 0.035, 8: 0.060}, {1: 0.01, 64: 0.3})
+    world = World(width=16, cells=10_000, max_batch=128, costs=costs, slowness=slowness)
+    others = [generation(str(number), prompt=10, new=800) for number in range(writers)]
+    for one in others:
+        add(world.scheduler, one)
+    for _ in range(60):
+        world.step()
+    began, long = world.now, generation("long", prompt=2000)
+    add(world.scheduler, long)
+    while long not in world.ended:
+        world.step()
+    alone = slowness * costs.step(writers)
+    for one in others:
+        stopped = max(gaps(world, one, after=began)) - alone
+        assert stopped <= 0.15
+
+
+def test_a_newcomer_is_read_at_once_beside_many_writers():
+    costs = Costs({1: 0.020, 8: 0.120}, {1: 0.01, 64: 0.3})
+    world = World(width=16, cells=10_000, max_batch=128, costs=costs)
+    for number in range(8):
+        add(world.scheduler, generation(str(number), prompt=10, new=200))
+    for _ in range(60):
+        world.step()
+    came, late = world.now, generation("late", prompt=30)
+    add(world.scheduler, late)
+    while late not in world.ended:
+        world.step()
+    assert world.wrote_at[id(late)][0] - came <= costs.step(8) + costs.read(30)
+
+
+def test_newcomers_together_are_read_one_after_the_other():
+    world = World(width=16, cells=10_000, max_batch=128)
+    together = [generation(str(number), prompt=20, new=2) for number in range(4)]
+    for one in together:
+        add(world.scheduler, one)
+    for _ in range(6):
+        world.step()
+    firsts = [world.wrote_at[id(one)][0] for one in together]
+    assert firsts == sorted(set(firsts))
+
+
+def test_a_long_prompt_is_read_though_short_ones_keep_coming():
+    world = World(width=4, cells=100_000, max_batch=64)
+    long = generation("long", prompt=2000)
+    add(world.scheduler, long)
+    for number in range(3000):
+        add(world.scheduler, generation(f"short {number}", prompt=40))
+        world.step()
+        if long in world.ended:
+            return
+    pytest.fail("it starved")
+
+
+def test_answers_are_written_in_the_widths_that_are_cheapest():
+    """Where two together cost more than one after the other, they take turns; and nobody is left behind."""
+    world = World(width=4, cells=10_000, costs=Costs({1: 0.018, 2: 0.051, 4: 0.064}, {1: 0.004}))
+    pair = [generation(str(number), new=50) for number in range(2)]
+    for one in pair:
+        add(world.scheduler, one)
+    while not world.ended:
+        world.step()
+    first, second = (world.wrote_at[id(one)] for one in pair)
+    assert max(gaps(world, pair[0], after=0)) == pytest.approx(0.036)
+    assert abs(len(first) - len(second)) <= 1
 
 
 def test_alone_a_prompt_is_read_as_fast_as_a_step_allows():

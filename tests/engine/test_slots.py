@@ -58,7 +58,7 @@ class Cache:
     ),
 )
 def test_any_history_of_placements_keeps_the_promises(count, cells, steps):
-    slots = Slots(count, cells)
+    slots = Slots(count, cells, idle_cells=cells)
     cache = Cache(slots, count)
     for what, prompt, number in steps:
         if what == "place":
@@ -97,20 +97,20 @@ def run(slots: Slots, prompt: tuple[int, ...], answer: tuple[int, ...] = (), res
 
 
 def test_the_next_turn_of_a_conversation_goes_on_where_it_is():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     first = run(slots, (1, 2, 3), (4, 5))
     second = run(slots, (1, 2, 3, 4, 5, 6, 7))
     assert second == Placement(first.slot, 5, first.slot)
 
 
 def test_the_last_token_of_a_prompt_is_always_computed_anew():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     run(slots, (1, 2, 3))
     assert run(slots, (1, 2, 3)).reused == 2
 
 
 def test_a_short_common_beginning_is_copied_so_that_the_long_rest_stays():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     long = run(slots, tuple(range(50)))
     short = run(slots, (0, 1, 2, 99))
     assert short.slot != long.slot
@@ -119,7 +119,7 @@ def test_a_short_common_beginning_is_copied_so_that_the_long_rest_stays():
 
 
 def test_a_running_generation_shares_its_beginning():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     first, _ = slots.place((1, 2, 3), 10)
     slots.tokens(first.slot).extend((1, 2, 3))
     second, _ = slots.place((1, 2, 9), 10)
@@ -128,7 +128,7 @@ def test_a_running_generation_shares_its_beginning():
 
 
 def test_the_longest_unused_slot_is_emptied_first_and_the_source_last():
-    slots = Slots(4, 100)
+    slots = Slots(4, 100, idle_cells=100)
     oldest, newer, source = run(slots, (1,) * 30), run(slots, (2,) * 30), run(slots, (3,) * 30)
     placement, emptied = slots.place((3, 3, 4), 50)
     assert placement.source == source.slot
@@ -136,7 +136,7 @@ def test_the_longest_unused_slot_is_emptied_first_and_the_source_last():
 
 
 def test_what_ran_longest_counts_as_used_when_it_ended():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     long, _ = slots.place((1,) * 40, 40)
     slots.tokens(long.slot).extend((1,) * 40)
     short = run(slots, (2,) * 40)
@@ -145,12 +145,12 @@ def test_what_ran_longest_counts_as_used_when_it_ended():
 
 
 def test_a_prompt_that_nothing_shares_leaves_no_slot_out():
-    slots = Slots(3, 100)
+    slots = Slots(3, 100, idle_cells=100)
     assert {run(slots, (token,) * 30).slot for token in range(3)} == {0, 1, 2}
 
 
 def test_there_is_no_place_while_the_running_ones_hold_the_cells_or_the_slots():
-    slots = Slots(2, 100)
+    slots = Slots(2, 100, idle_cells=100)
     first, _ = slots.place((1, 2), 60)
     assert slots.place((3, 4), 41) is None
     second, _ = slots.place((3, 4), 40)

@@ -15,6 +15,7 @@ from support.backends import DEADLINE, ByteBackend, RecordedLlama
 from support.tiny_model import write_tiny_model
 
 from webchat import engine as engine_room
+from webchat.engine.calibration import Costs
 from webchat.engine.generation import (
     Ended,
     EngineUnavailable,
@@ -27,7 +28,6 @@ from webchat.engine.generation import (
     Waiting,
 )
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.scheduler import PROMPT_BITE
 from webchat.engine.text import TextAssembler
 from webchat.engine.worker import LocalEngine
 
@@ -196,7 +196,8 @@ def test_the_cache_holds_what_the_engine_believes_whatever_comes(serve):
 
 
 def test_a_long_prompt_beside_running_answers_keeps_them_flowing(recorded, endless_model):
-    engine, backend = recorded(model=endless_model, cells=8192)
+    costs = Costs({1: 0.0001, 4: 0.0001}, {1: 0.005})
+    engine, backend = recorded(model=endless_model, cells=8192, calibrate=lambda _backend: costs)
     first = submit_and_hold(engine, backend, ask(b"stream 0", 150, owner="0"))
     streams = [first, *(engine.submit(ask(f"stream {number}".encode(), 150, owner=str(number))) for number in (1, 2))]
     backend.gate.allow()
@@ -208,10 +209,11 @@ def test_a_long_prompt_beside_running_answers_keeps_them_flowing(recorded, endle
     backend.gate.open()
     for generation in (late, *streams):
         assert outputs_of(generation)[-1].reason == "length"
-    steps = [sorted(len(tokens) for _, _, tokens, _ in batch) for batch in backend.batches]
-    reading = [step for step in steps if len(step) == 4 and step != [1] * 4]
-    whole, rest = divmod(len(prompt), PROMPT_BITE)
-    assert reading == [[1, 1, 1, PROMPT_BITE]] * whole + [[1, 1, 1, rest]]
+    sizes = [[len(tokens) for _, _, tokens, _ in batch] for batch in backend.batches]
+    pieces = [at for at, parts in enumerate(sizes) if parts[0] > 1 and at > 3]
+    assert sum(sizes[at][0] for at in pieces) == len(prompt)
+    assert len(pieces) > len(prompt) / backend.max_batch, "it was read in pieces as small as the costs demand"
+    assert any(sizes[at] == [1, 1, 1] for at in range(pieces[0], pieces[-1])), "and the others wrote between them"
     with closing(LlamaBackend(endless_model, sequences=1, cells=4096, threads=1)) as backend_alone:
         assert_chosen_alone(backend_alone, prompt, backend.answers[3])
 

@@ -5,6 +5,7 @@ Both can be held inside a step, so that a test decides what happens while the en
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -81,6 +82,7 @@ class ByteBackend:
         max_batch: int = 512,
     ) -> None:
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
+        self.identity = "bytes"
         self.reply = reply
         self.gate = Gate()
         self.batches: list[list[tuple[int, int, list[int], bool]]] = []
@@ -114,6 +116,12 @@ class ByteBackend:
     def copy(self, source: int, target: int, length: int) -> None:
         assert len(self._kept[source].tokens) >= length, "the source was emptied before it was copied"
         self._kept[target].tokens = self._kept[source].tokens[:length]
+
+    def save(self, sequence: int) -> bytearray:
+        return bytearray(json.dumps(self._kept[sequence].tokens).encode())
+
+    def load(self, sequence: int, state: bytearray) -> None:
+        self._kept[sequence].tokens = json.loads(state)
 
     def close(self) -> None:
         self.closed = True

@@ -25,11 +25,13 @@ class Backend(Tokenizer, Protocol):
         cells: tokens the KV cache holds in all.
         sequences: token sequences it tells apart.
         max_batch: tokens one step may compute.
+        identity: what saved states depend on: the weights, and how their states are laid out.
     """
 
     cells: int
     sequences: int
     max_batch: int
+    identity: str
 
     def piece(self, token: int) -> bytes:
         """The bytes a token stands for; template tokens stand for none."""
@@ -60,6 +62,14 @@ class Backend(Tokenizer, Protocol):
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Let ``target`` share the first ``length`` tokens of ``source``."""
+        ...
+
+    def save(self, sequence: int) -> bytearray:
+        """The keys and values of a sequence, to be loaded again by a backend of the same identity."""
+        ...
+
+    def load(self, sequence: int, state: bytearray) -> None:
+        """Put a saved state in place of what a sequence holds."""
         ...
 
     def close(self) -> None:

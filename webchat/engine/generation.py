@@ -58,6 +58,7 @@ class Request:
         max_new_tokens: the answer ends with reason ``length`` after so many.
         stop: strings that end the answer and are not part of it.
         owner: whose turn it is; waiting requests are served round owners, not in a line.
+        keep: whether what was computed for the prompt is to outlive the process.
     """
 
     prompt: tuple[int, ...]
@@ -65,6 +66,7 @@ class Request:
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     owner: str = ""
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The policy of the engine, without a model: who runs, and what the next step computes.
 
-Iteration-level scheduling as in Orca (Yu et al., OSDI 2022) with chunked prefill as in Sarathi-Serve
-(Agrawal et al., OSDI 2024): every running answer gets its one token per step, and beside them prompts
-are read a piece at a time.
+Iteration-level scheduling as in Orca (Yu et al., OSDI 2022) with chunked prefill after Sarathi-Serve (Agrawal
+et al., OSDI 2024). Unlike there a step either reads or writes: on a processor that has no computing power to
+spare beside writing, mixed steps save nothing, and separate ones are as long as they were measured to be.
 """
 
 from __future__ import annotations
@@ -11,15 +11,27 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from webchat.engine.calibration import UNMEASURED
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from webchat.engine.calibration import Costs
     from webchat.engine.generation import Generation, Request
     from webchat.engine.slots import Placement
 
-# Prompt tokens per step while others are writing: small bites, so that their text keeps flowing. When nobody
-# is, a prompt may take as much as the backend computes at once.
-PROMPT_BITE = 48
+# How long prompts may hold up answers that are being written, in seconds from one of their tokens to the next.
+_STOP = 0.14
+_LEAST_STOP = 0.04  # where writing alone takes nearly that long
+# The same for a newcomer whose prompt is short: its first word is worth more than the others' next one.
+SHORT = 64  # tokens
+_SHORT_STOP = 0.4
+
+_LEAST_BITE = 4  # prompt tokens read at a time, however slow the machine
+_FULL_BITE = 16  # prompt tokens that make a step worth its while; smaller prompts are read together
+_SMOOTHING = 0.2  # weight of the newest step in the pace
+_FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
+_AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
 
 
 @dataclass(eq=False, slots=True)
@@ -32,6 +44,9 @@ class Job:
     pending: list[int] = field(default_factory=list)  # tokens to compute next: the prompt's rest, or one token
     computed: int = 0  # tokens whose keys and values lie in the slot
     produced: int = 0  # tokens of the answer so far
+    stepped: int = 0  # the step in which it last got a token
+    passed_over: int = 0  # times that other prompts were read before its own
+    short: bool = False  # whether little of its prompt had to be read
 
     @property
     def writing(self) -> bool:
@@ -51,9 +66,15 @@ class Chunk:
 class Scheduler:
     """Waiting and running jobs. Not thread-safe: the worker calls it under its lock."""
 
-    def __init__(self, *, max_running: int, max_waiting: int) -> None:
+    def __init__(self, *, max_running: int, max_waiting: int, costs: Costs = UNMEASURED) -> None:
         self.max_running = max_running
         self.max_waiting = max_waiting
+        self.costs = costs
+        self._held = 0.0  # seconds that prompts have taken since answers last got a token
+        self._owed = 0  # answers that get a token before the next piece of a prompt is read
+        self._steps = 0
+        self._pace = 1.0  # how much longer steps take than they did when they were measured
+        self._expected, self._reads = 0.0, False  # the planned step
         self.waiting: list[Job] = []
         self.running: list[Job] = []
 
@@ -110,20 +131,81 @@ class Scheduler:
         return None
 
     def plan(self, max_batch: int) -> list[Chunk]:
-        """What the next step computes: one token of each answer, then prompts in order of admission.
+        """What the next step computes: either prompts are read, or answers written.
+
+        Prompts go first, so that first words come soon, until answers have been held up as long as they may be;
+        then each answer gets its token.
 
         Args:
             max_batch: tokens the backend computes in one step; more than may be running.
         """
-        chunks = [Chunk(job, job.pending, last=True) for job in self.running if job.writing]
-        budget = min(PROMPT_BITE, max_batch - len(chunks)) if chunks else max_batch
-        for job in self.running:
-            if job.writing or budget <= 0:
-                continue
-            tokens = job.pending[:budget]
+        writing = [job for job in self.running if job.writing]
+        reading = [job for job in self.running if not job.writing]
+        if reading and (self._owed <= 0 or not writing) and (chunks := self._read(reading, writing, max_batch)):
+            return chunks
+        return self._write(writing)
+
+    def took(self, seconds: float) -> None:
+        """Tell how long the planned step took: a machine that has other things to do gets smaller pieces."""
+        if self._expected > 0:
+            ratio = min(max(seconds / self._expected, 1 / _FAR_OFF), _FAR_OFF)
+            self._pace += _SMOOTHING * (ratio - self._pace)
+        if self._reads:
+            self._held += seconds
+
+    def _read(self, reading: list[Job], writing: list[Job], max_batch: int) -> list[Chunk]:
+        """The next pieces of prompts, the shortest first; none when writers have been held up long enough."""
+        reading.sort(key=lambda job: len(job.pending) - _AGING * job.passed_over)
+        chunks: list[Chunk] = []
+        taken = 0
+        for job in reading:
+            room = self._bite(job, writing, max_batch - taken, taken)
+            if room < min(_LEAST_BITE, len(job.pending)) or (chunks and taken + len(job.pending) > _FULL_BITE):
+                break
+            tokens = job.pending[:room]
             chunks.append(Chunk(job, tokens, last=len(tokens) == len(job.pending)))
-            budget -= len(tokens)
+            taken += len(tokens)
+        if not chunks:
+            self._owed = len(writing)
+            return []
+        for job in reading[len(chunks) :]:
+            job.passed_over += 1
+        if not writing:
+            self._held = 0.0
+        self._expect(self.costs.read(taken), reads=bool(writing))
         return chunks
+
+    def _bite(self, job: Job, writing: list[Job], most: int, taken: int) -> int:
+        """How many tokens of a prompt may be read now."""
+        if not writing:
+            return most
+        stop = max(_STOP - self._pace * self._round(len(writing)), _LEAST_STOP)
+        if job.short:
+            stop = _SHORT_STOP
+        readable = self.costs.readable((stop - self._held) / self._pace, taken + most) - taken
+        return max(readable, _LEAST_BITE) if self._held == 0 and not taken else readable
+
+    def _write(self, writing: list[Job]) -> list[Chunk]:
+        """A token each for as many answers as are cheapest together, those first that have waited longest."""
+        if not writing:
+            return []
+        width = self.costs.width(len(writing))
+        self._steps += 1
+        chosen = sorted(writing, key=lambda job: job.stepped)[:width]
+        for job in chosen:
+            job.stepped = self._steps
+        self._owed -= width
+        self._held = 0.0
+        self._expect(self.costs.step(width), reads=False)
+        return [Chunk(job, job.pending, last=True) for job in chosen]
+
+    def _round(self, answers: int) -> float:
+        """Seconds until each of so many answers has got a token."""
+        width = self.costs.width(answers)
+        return self.costs.step(width) * answers / width
+
+    def _expect(self, seconds: float, *, reads: bool) -> None:
+        self._expected, self._reads = seconds, reads
 
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""

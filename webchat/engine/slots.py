@@ -8,6 +8,10 @@ conversation) computes only what is new.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Placement:
 class _Slot:
     tokens: list[int] = field(default_factory=list)
     reserved: int = 0  # cells promised to the running generation; 0 when idle
-    used_at: int = 0  # when it was last released, in releases
+    used_at: int = 0  # when it was last released or copied from, in such events
 
     @property
     def cells(self) -> int:
@@ -31,10 +35,14 @@ class _Slot:
 
 
 class Slots:
-    """A fixed number of sequences over a fixed number of cells (one cell holds one token)."""
+    """A fixed number of sequences over a fixed number of cells (one cell holds one token).
 
-    def __init__(self, count: int, cells: int) -> None:
+    Idle slots hold at most ``idle_cells`` of them: what has ended waits elsewhere for its next turn.
+    """
+
+    def __init__(self, count: int, cells: int, *, idle_cells: int) -> None:
         self.cells = cells
+        self.idle_cells = idle_cells
         self._slots = [_Slot() for _ in range(count)]
         self._clock = 0
 
@@ -57,22 +65,51 @@ class Slots:
         source, reused = self._longest_prefix(prompt[:-1])
         slot = self._slot_to_use(idle, source, reused)
         evicted = self._make_room(reserve, keep=slot, prefer=source)
+        if source is not None:
+            self._touch(source)
         self._slots[slot] = _Slot(list(prompt[:reused]), reserve)
         return Placement(slot, reused, slot if source is None else source), evicted
 
-    def release(self, slot: int) -> None:
-        """The generation in this slot has ended; its tokens stay until the cells are needed."""
+    def known(self, prompt: tuple[int, ...]) -> int:
+        """How many tokens of a prompt lie in some slot."""
+        return self._longest_prefix(prompt[:-1])[1]
+
+    def restored(self, placement: Placement, tokens: tuple[int, ...]) -> Placement:
+        """Note that a placement's slot got a longer beginning of its prompt from elsewhere."""
+        self._slots[placement.slot].tokens = list(tokens)
+        return Placement(placement.slot, len(tokens), placement.slot)
+
+    def release(self, slot: int) -> list[int]:
+        """The generation in this slot has ended; its tokens stay until the cells are needed.
+
+        Returns:
+            The idle slots, longest unused first, that had to be emptied because all of them hold too much.
+        """
+        self._touch(slot)
+        self._slots[slot].reserved = 0
+        emptied = []
+        held = sum(len(s.tokens) for s in self._slots if not s.reserved)
+        for i in sorted(range(len(self._slots)), key=lambda i: self._slots[i].used_at):
+            if held <= self.idle_cells:
+                break
+            if not self._slots[i].reserved and self._slots[i].tokens:
+                held -= len(self._slots[i].tokens)
+                self._slots[i].tokens = []
+                emptied.append(i)
+        return emptied
+
+    def _touch(self, slot: int) -> None:
         self._clock += 1
-        self._slots[slot].reserved, self._slots[slot].used_at = 0, self._clock
+        self._slots[slot].used_at = self._clock
 
     def _longest_prefix(self, prompt: tuple[int, ...]) -> tuple[int | None, int]:
-        """The slot that shares most with the beginning of a prompt, and how much; None when none shares any."""
-        best, length = None, 0
-        for i, slot in enumerate(self._slots):
-            common = common_prefix(slot.tokens, prompt)
-            if common > length:
-                best, length = i, common
-        return best, length
+        """The slot that shares most with the beginning of a prompt, and how much; None when none shares any.
+
+        Of equals the one that holds least besides, so that what many begin with stays in use by itself.
+        """
+        shared = [(common_prefix(slot.tokens, prompt), -len(slot.tokens), i) for i, slot in enumerate(self._slots)]
+        length, _, best = max(shared, default=(0, 0, 0))
+        return (best, length) if length else (None, 0)
 
     def _slot_to_use(self, idle: list[int], source: int | None, reused: int) -> int:
         """Continue in place when the idle source loses less than half by it; else an empty or the oldest slot."""
@@ -96,7 +133,7 @@ class Slots:
         return evicted
 
 
-def common_prefix(a: list[int], b: tuple[int, ...]) -> int:
+def common_prefix(a: Sequence[int], b: tuple[int, ...]) -> int:
     """Number of equal tokens at the beginning of both."""
     limit = min(len(a), len(b))
     # Slices compare in C: halve towards the first difference instead of walking there in Python.

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webchat.engine.cache import CacheLimits, KvCache
+from webchat.engine.calibration import UNMEASURED
 from webchat.engine.generation import (
     Ended,
     EngineClosed,
@@ -28,8 +30,8 @@ from webchat.engine.generation import (
     Waiting,
 )
 from webchat.engine.interface import EngineStats
-from webchat.engine.scheduler import Job, Scheduler
-from webchat.engine.slots import Slots
+from webchat.engine.scheduler import SHORT, Job, Scheduler
+from webchat.engine.slots import common_prefix
 from webchat.engine.template import ChatTemplate
 from webchat.engine.text import TextAssembler
 
@@ -37,12 +39,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webchat.engine.backend import Backend
+    from webchat.engine.calibration import Costs
     from webchat.engine.interface import ChatMessage, ChatRequest, State
     from webchat.engine.scheduler import Chunk
 
 log = structlog.get_logger(__name__)
 
 _FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
+_WORTH_WAITING = 16  # tokens of a prompt that somebody else is just computing
 _SMOOTHING = 0.2  # weight of the newest answer in the running mean
 
 
@@ -64,6 +68,8 @@ class LocalEngine:
         max_running: generations computed at the same time.
         max_waiting: generations in the queue; each holds one mailbox and its prompt, so the bound is about
             patience, not memory: a visitor far down the queue is better served by being told so.
+        limits: how much the cache keeps of what has ended.
+        calibrate: gives the costs of the loaded backend's steps.
         on_death: called when the thread dies of an error; a server ends its process there, because an
             engine that cannot be trusted is worse than a restart.
     """
@@ -75,9 +81,13 @@ class LocalEngine:
         *,
         max_running: int,
         max_waiting: int,
+        limits: CacheLimits = CacheLimits(),  # noqa: B008 - immutable
+        calibrate: Callable[[Backend], Costs] = lambda _backend: UNMEASURED,
         on_death: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.name = name
+        self._limits = limits
+        self._calibrate = calibrate
         self._load = load
         self._on_death = on_death
         self._max_running = max_running
@@ -126,7 +136,7 @@ class LocalEngine:
 
     def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
         """Compute what prompts begin with before anybody asks: one token behind it is generated and forgotten."""
-        self.submit(Request(self._template().beginning(messages), 1))
+        self.submit(Request(self._template().beginning(messages), 1, keep=True))
 
     def submit(self, request: Request) -> Generation:
         """Queue a request.
@@ -229,28 +239,32 @@ class LocalEngine:
             self._on_death(error)
 
     def _serve(self, backend: Backend) -> None:
-        slots = Slots(backend.sequences, backend.cells)
+        costs = self._calibrate(backend)
+        cache = KvCache(backend, self._limits)
         with self._note:
+            self._scheduler.costs = costs
             if self._state == "loading":
                 self._state, self._backend = "ready", backend
             self._note.notify_all()
         log.info("model loaded", model=self.name, sequences=backend.sequences, cells=backend.cells)
-        while chunks := self._plan(backend, slots):
+        while chunks := self._plan(backend, cache):
+            began = time.perf_counter()
             tokens = backend.decode(
                 [(c.job.placement.slot, c.job.computed, c.tokens, c.last) for c in chunks if c.job.placement]
             )
-            self._deliver(backend, slots, chunks, tokens)
+            self._scheduler.took(time.perf_counter() - began)
+            self._deliver(backend, cache, chunks, tokens)
         with self._note:
             self._backend = None
             self._end_all()
         backend.close()
 
-    def _plan(self, backend: Backend, slots: Slots) -> list[Chunk]:
+    def _plan(self, backend: Backend, cache: KvCache) -> list[Chunk]:
         """Wait for work, settle cancellations, admit, and choose the step; empty when the engine closes."""
         with self._note:
             while self._state == "ready":
-                self._settle_cancelled(slots)
-                admitted = self._scheduler.admit(lambda job: self._place(job, backend, slots))
+                self._settle_cancelled(cache)
+                admitted = self._scheduler.admit(lambda job: self._place(job, backend, cache))
                 if admitted or self._queue_changed:
                     self._announce_queue()
                 if chunks := self._scheduler.plan(backend.max_batch):
@@ -258,26 +272,28 @@ class LocalEngine:
                 self._note.wait()
             return []
 
-    def _place(self, job: Job, backend: Backend, slots: Slots) -> bool:
+    def _place(self, job: Job, backend: Backend, cache: KvCache) -> bool:
         request = job.request
-        found = slots.place(request.prompt, len(request.prompt) + request.max_new_tokens)
-        if found is None:
+        if self._is_being_read(request.prompt, cache):
             return False
-        job.placement, emptied = found
-        slot, reused, source = job.placement.slot, job.placement.reused, job.placement.source
-        if source == slot:
-            backend.truncate(slot, reused)
-        else:
-            backend.truncate(slot, 0)
-            backend.copy(source, slot, reused)
-        for other in emptied:
-            backend.truncate(other, 0)
-        backend.begin(slot, request.sampling)
-        job.computed, job.pending = reused, list(request.prompt[reused:])
+        job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens)
+        if job.placement is None:
+            return False
+        backend.begin(job.placement.slot, request.sampling)
+        job.computed, job.pending = job.placement.reused, list(request.prompt[job.placement.reused :])
+        job.short = len(job.pending) <= SHORT
         self._writers[job] = _Writer(TextAssembler(request.stop), time.monotonic())
         return True
 
-    def _deliver(self, backend: Backend, slots: Slots, chunks: list[Chunk], tokens: list[int]) -> None:
+    def _is_being_read(self, prompt: tuple[int, ...], cache: KvCache) -> bool:
+        """Whether a running job is just computing a longer beginning of this prompt than is known by now."""
+        reading = [job for job in self._scheduler.running if not job.writing]
+        if not reading:
+            return False
+        known = cache.known(prompt)
+        return any(common_prefix(job.request.prompt[:-1], prompt[:-1]) > known + _WORTH_WAITING for job in reading)
+
+    def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[int]) -> None:
         """Write down what the step computed and hand each new piece of text to its mailbox."""
         chosen = iter(tokens)
         ended: list[tuple[Job, FinishReason]] = []
@@ -285,7 +301,7 @@ class LocalEngine:
             job = chunk.job
             if job.placement is None:
                 continue
-            slots.tokens(job.placement.slot).extend(chunk.tokens)
+            cache.grow(job.placement.slot, chunk.tokens)
             job.computed += len(chunk.tokens)
             if not chunk.last:
                 job.pending = job.pending[len(chunk.tokens) :]
@@ -294,7 +310,7 @@ class LocalEngine:
         if ended:
             with self._note:
                 for job, reason in ended:
-                    self._end(job, reason, slots)
+                    self._end(job, reason, cache)
                 self._queue_changed = True
 
     def _take_token(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
@@ -311,29 +327,31 @@ class LocalEngine:
             return "stop"
         return "length" if job.produced >= job.request.max_new_tokens else None
 
-    def _settle_cancelled(self, slots: Slots) -> None:
+    def _settle_cancelled(self, cache: KvCache) -> None:
         for generation in self._cancelled:
             if job := self._scheduler.remove(generation):
-                self._finish(job, "stopped", slots)
+                self._finish(job, "stopped", cache)
                 self._queue_changed = True
         self._cancelled.clear()
 
-    def _end(self, job: Job, reason: FinishReason, slots: Slots) -> None:
+    def _end(self, job: Job, reason: FinishReason, cache: KvCache) -> None:
         self._scheduler.running.remove(job)
-        stats = self._finish(job, reason, slots)
+        stats = self._finish(job, reason, cache)
         if job.request.max_new_tokens == 1:
             return  # reads a prompt ahead; says nothing about how long answers take
         seconds = stats.total_seconds - stats.queued_seconds
         self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
 
-    def _finish(self, job: Job, reason: FinishReason, slots: Slots | None) -> Stats:
+    def _finish(self, job: Job, reason: FinishReason, cache: KvCache | None) -> Stats:
         """Put ``Ended`` into the mailbox of a job the scheduler has let go."""
         writer = self._writers.pop(job, None)
         generation = job.generation
         if writer and (text := writer.text.flush()):
             generation.put(Text(text))
-        if job.placement and slots:
-            slots.release(job.placement.slot)
+        if job.placement and cache:
+            if job.request.keep and reason != "stopped":
+                cache.keep(job.placement.slot)
+            cache.release(job.placement.slot)
         stats = self._stats_of(job, writer)
         self._answers += 1
         self._prompt_tokens += stats.prompt_tokens

@@ -1,0 +1,179 @@
+"""What a step costs on this machine, and what follows from it for the plan.
+
+Step costs of llama.cpp are no straight line: on some processors two answers computed together cost more
+than one after the other, and widths of four are cheaper than of three. They are measured once for a model
+and a processor and kept on disk.
+"""
+
+from __future__ import annotations
+
+import bisect
+import json
+import os
+import platform
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from webchat.engine.generation import Sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webchat.engine.backend import Backend
+
+log = structlog.get_logger(__name__)
+
+_WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # answers in a step
+_READINGS = (4, 16, 64, 128)  # prompt tokens in a step
+_REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes it slower
+_WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
+_CONTEXT = 32  # tokens in front of what is measured
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of one step.
+
+    Attributes:
+        writing: by the number of answers that get a token in it.
+        reading: by the number of prompt tokens it reads.
+    """
+
+    writing: Mapping[int, float]
+    reading: Mapping[int, float]
+
+    def step(self, answers: int) -> float:
+        """Seconds of a step that moves so many answers on."""
+        return _between(self._writing, answers)
+
+    def read(self, tokens: int) -> float:
+        """Seconds of a step that reads so many prompt tokens."""
+        return _between(self._reading, tokens)
+
+    def width(self, answers: int) -> int:
+        """How many of so many answers a step should move on for the most tokens per second in all."""
+        best = max(range(1, answers + 1), key=lambda width: width / self.step(width))
+        gain = best / self.step(best) * self.step(answers) / answers
+        return best if gain > _WORTH_IT else answers
+
+    def readable(self, seconds: float, most: int) -> int:
+        """How many prompt tokens, up to ``most``, can be read in so many seconds."""
+        return bisect.bisect_right(range(1, most + 1), seconds, key=self.read)
+
+    @cached_property
+    def _writing(self) -> list[tuple[int, float]]:
+        return sorted(self.writing.items())
+
+    @cached_property
+    def _reading(self) -> list[tuple[int, float]]:
+        return sorted(self.reading.items())
+
+
+# For models that have not been measured: a step costs what it computes.
+UNMEASURED = Costs({1: 0.001}, {1: 0.001})
+
+
+def _between(points: list[tuple[int, float]], size: int) -> float:
+    """The cost of a size: on the line between its neighbours, beyond the last in proportion to it."""
+    at = bisect.bisect_left(points, (size,))
+    if at == len(points):
+        last, seconds = points[-1]
+        return seconds * size / last
+    upper, above = points[at]
+    if at == 0 or upper == size:
+        return above
+    lower, below = points[at - 1]
+    return below + (above - below) * (size - lower) / (upper - lower)
+
+
+def recall(backend: Backend, folder: Path, weights: Path, threads: int) -> Costs:
+    """The costs as measured before, or measured now and kept.
+
+    Args:
+        backend: the loaded model, with nothing in its cache.
+        folder: where results are kept; one that cannot be written costs a measurement at each start.
+        weights: the model's file; another one, or a changed one, is measured anew.
+        threads: as many as the backend computes with.
+    """
+    path, key = folder / "costs.json", _key(weights, threads)
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        if kept["key"] == key:
+            return Costs(_numbers(kept["writing"]), _numbers(kept["reading"]))
+    log.info("measuring this machine; once, some seconds")
+    costs = measure(backend)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}.new")
+        fresh.write_text(json.dumps({"key": key, "writing": costs.writing, "reading": costs.reading}), encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        log.warning("measurement not kept", problem=str(error))
+    return costs
+
+
+def measure(backend: Backend) -> Costs:
+    """Time steps of several sizes; leaves the cache empty."""
+    tokens = backend.tokenize("measure " * _CONTEXT)[:_CONTEXT]
+    widths = [width for width in _WIDTHS if width <= backend.sequences]
+    for sequence in range(widths[-1]):
+        backend.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))
+        backend.decode([(sequence, 0, tokens, False)])
+    at = len(tokens)
+    writing = {width: _fastest(backend, [(s, at, tokens[:1], True) for s in range(width)]) for width in widths}
+    for sequence in range(widths[-1]):
+        backend.truncate(sequence, 0)
+    sizes = [size for size in _READINGS if size <= min(backend.max_batch, backend.cells)]
+    reading = {size: _fastest(backend, [(0, 0, (tokens * size)[:size], False)]) for size in sizes}
+    backend.truncate(0, 0)
+    return Costs(writing, _rising(reading))
+
+
+def _fastest(backend: Backend, batch: list[tuple[int, int, list[int], bool]]) -> float:
+    """Seconds of the fastest of some equal steps."""
+    found = float("inf")
+    for _ in range(_REPEATS):
+        for sequence, start, _tokens, _choose in batch:
+            backend.truncate(sequence, start)
+        began = time.perf_counter()
+        backend.decode(batch)
+        found = min(found, time.perf_counter() - began)
+    return found
+
+
+def _rising(measured: Mapping[int, float]) -> dict[int, float]:
+    """The same with none dearer than a larger one: where it was, something disturbed its measurement."""
+    sizes = sorted(measured)
+    return {size: min(measured[other] for other in sizes if other >= size) for size in sizes}
+
+
+def _numbers(kept: Mapping[str, Any]) -> dict[int, float]:
+    """As they were before JSON made texts of the sizes.
+
+    Raises:
+        ValueError: they cannot be costs.
+    """
+    found = {int(size): float(seconds) for size, seconds in kept.items()}
+    if not found or min(found.values()) <= 0:
+        raise ValueError("no costs")
+    return found
+
+
+def _key(weights: Path, threads: int) -> list[Any]:
+    """What the costs depend on."""
+    at = weights.stat()
+    return [weights.name, at.st_size, at.st_mtime_ns, threads, _processor()]
+
+
+def _processor() -> str:
+    with suppress(OSError):
+        lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
+        return " ".join(named.get(word, "") for word in ("model name", "model", "CPU part", "flags", "Features"))
+    return platform.processor() or platform.machine()
