@@ -1,0 +1,74 @@
+"""Parked states: found by content, bounded, and the longest unused leave first."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webchat.engine.parking import ParkingLot
+from webchat.engine.slots import common_prefix
+
+BLOCK = 32
+
+
+def sequence(*words: int, length: int = BLOCK) -> tuple[int, ...]:
+    """So many equal tokens for each word."""
+    return tuple(word for word in words for _ in range(length))
+
+
+def found_tokens(lot: ParkingLot, prompt: tuple[int, ...]) -> tuple[int, ...] | None:
+    found = lot.find(prompt)
+    return found[0].tokens if found else None
+
+
+def test_a_prompt_finds_the_state_that_shares_most_with_it():
+    lot = ParkingLot(1000)
+    lot.put(sequence(1, 2), bytearray(10))
+    lot.put(sequence(1, 3, 4), bytearray(10))
+    parked, shared = lot.find((*sequence(1, 3), 4, 4, 4, 9))
+    assert (parked.tokens, shared) == (sequence(1, 3, 4), 2 * BLOCK + 3)
+    assert found_tokens(lot, sequence(1, 2, 8)) == sequence(1, 2)
+    assert lot.find(sequence(5, 6)) is None
+    assert lot.find((1, 2)) is None
+
+
+def test_the_next_turn_takes_the_place_of_the_one_before():
+    lot = ParkingLot(1000)
+    lot.put(sequence(1, 2), bytearray(10))
+    lot.put(sequence(1, 5), bytearray(10))
+    lot.put(sequence(1, 2, 3), bytearray(15))
+    assert (len(lot), lot.size) == (2, 25)
+    assert found_tokens(lot, sequence(1, 2)) == sequence(1, 2, 3)
+    assert found_tokens(lot, sequence(1, 5)) == sequence(1, 5)
+
+
+def test_the_longest_unused_leaves_first():
+    lot = ParkingLot(30)
+    for word in (1, 2, 3):
+        lot.put(sequence(word), bytearray(10))
+    lot.find(sequence(1))
+    lot.put(sequence(4), bytearray(10))
+    assert [found_tokens(lot, sequence(word)) is not None for word in (1, 2, 3, 4)] == [True, False, True, True]
+
+
+def test_what_is_larger_than_the_lot_is_not_kept():
+    lot = ParkingLot(10)
+    lot.put(sequence(1), bytearray(10))
+    lot.put(sequence(2), bytearray(11))
+    assert found_tokens(lot, sequence(1))
+    assert lot.find(sequence(2)) is None
+
+
+words = st.lists(st.integers(1, 3), min_size=1, max_size=4)
+
+
+@given(st.lists(st.tuples(words, st.integers(0, 60)), max_size=40), words)
+def test_whatever_is_parked_the_bounds_hold_and_what_is_found_is_shared(history, asked):
+    lot = ParkingLot(100)
+    for parts, size in history:
+        lot.put(sequence(*parts), bytearray(size))
+        assert lot.size == sum(len(parked.state) for parked in lot._kept) <= 100
+        assert set(lot._by_block.values()) <= set(lot._kept)
+    if found := lot.find(sequence(*asked)):
+        parked, shared = found
+        assert shared == common_prefix(parked.tokens, sequence(*asked)) >= BLOCK
