@@ -90,14 +90,15 @@ def close_app(app: Flask) -> None:
 
 
 def _engine(settings: Settings) -> LocalEngine:
+    folder = settings.data_dir / "engine"
     return LocalEngine(
         _model_name(settings),
         lambda: _load_model(settings),
         max_running=settings.max_parallel,
         max_waiting=settings.max_queue,
-        limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=settings.data_dir / "engine" / "prompts"),
+        limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=folder / "prompts"),
         calibrate=lambda backend: recall(
-            backend, settings.data_dir / "engine", served_path(settings), settings.threads
+            backend, folder, served_path(settings), threads=settings.threads, most=settings.max_parallel
         ),
         on_death=_end_process,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -63,16 +64,26 @@ def test_a_prompt_is_chatml(build):
 
 
 def test_the_oldest_turns_are_left_out_when_they_do_not_fit(build):
-    turns = [(f"问{number}", f"答{number}") for number in range(5)]
-    whole = build("规则", turns, "问")
-    alone = build("规则", [], "问")
-    one_turn = (len(whole) - len(alone)) // 5
-    for fitting in range(6):
-        for spare in (0, one_turn - 1):
-            budget = len(alone) + fitting * one_turn + spare
-            tokens = build("规则", turns, "问", budget)
-            assert tokens == build("规则", turns[5 - fitting :], "问")
-            assert len(tokens) <= budget
+    turns = [(f"问{number}", f"答{number}") for number in range(9)]
+    whole, alone = build("规则", turns, "问"), build("规则", [], "问")
+    suffixes = [build("规则", turns[start:], "问") for start in range(10)]
+    assert build("规则", turns, "问", len(whole)) == whole
+    for budget in range(len(alone), len(whole)):
+        tokens = build("规则", turns, "问", budget)
+        assert len(tokens) <= budget
+        assert tokens in suffixes
+    tight = sum(len(build("规则", turns, "问", len(suffix))) == len(suffix) for suffix in suffixes)
+    assert tight > 2, "cuts fall on some of the turns, so that some prompts fill their budget"
+
+
+def test_the_prompts_of_a_long_conversation_mostly_begin_alike(build):
+    turns = [(f"第{number}个问题" * 3, f"第{number}个答案" * 5) for number in range(60)]
+    budget = len(build("规则", turns[:10], "问"))
+    prompts = [build("规则", turns[:count], "问", budget) for count in range(20, 60)]
+    heads = [prompt[: budget // 3] for prompt in prompts]
+    changes = sum(before != after for before, after in pairwise(heads))
+    assert changes < len(prompts) / 2
+    assert sum(map(len, prompts)) > 0.7 * budget * len(prompts), "and they use their room"
 
 
 def test_what_follows_a_turn_that_does_not_fit_is_not_taken_without_it(build):

@@ -44,7 +44,7 @@ log = structlog.get_logger(__name__)
 
 _SAVE_EVERY = 1.0  # seconds between two writes of growing text
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
-_REMEMBERED_TURNS = 20  # looked at for the prompt; the token budget usually takes fewer
+_REMEMBERED_TURNS = 60  # looked at for the prompt; the token budget usually takes fewer
 _CUT_OFF = "……"
 _FAILURES: dict[type[EngineError], Failure] = {
     EngineUnavailable: "no_model",

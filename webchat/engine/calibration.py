@@ -30,10 +30,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # answers in a step
-_READINGS = (4, 16, 64, 128)  # prompt tokens in a step
+_READINGS = (4, 16, 64)  # prompt tokens in a step
+_MOST_SECONDS = 8.0  # on a machine that is busy, what is measured by then must do; sizes beyond follow in proportion
 _REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes it slower
 _WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
-_CONTEXT = 32  # tokens in front of what is measured
+_CONTEXT = 16  # tokens in front of what is measured
+
+Batch = list[tuple[int, int, list[int], bool]]
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ def _between(points: list[tuple[int, float]], size: int) -> float:
     return below + (above - below) * (size - lower) / (upper - lower)
 
 
-def recall(backend: Backend, folder: Path, weights: Path, threads: int) -> Costs:
+def recall(backend: Backend, folder: Path, weights: Path, *, threads: int, most: int) -> Costs:
     """The costs as measured before, or measured now and kept.
 
     Args:
@@ -100,14 +103,15 @@ def recall(backend: Backend, folder: Path, weights: Path, threads: int) -> Costs
         folder: where results are kept; one that cannot be written costs a measurement at each start.
         weights: the model's file; another one, or a changed one, is measured anew.
         threads: as many as the backend computes with.
+        most: answers that are written at the same time.
     """
-    path, key = folder / "costs.json", _key(weights, threads)
+    path, key = folder / "costs.json", [*_key(weights, threads), most]
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
             return Costs(_numbers(kept["writing"]), _numbers(kept["reading"]))
     log.info("measuring this machine; once, some seconds")
-    costs = measure(backend)
+    costs = measure(backend, most)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.new")
@@ -118,24 +122,45 @@ def recall(backend: Backend, folder: Path, weights: Path, threads: int) -> Costs
     return costs
 
 
-def measure(backend: Backend) -> Costs:
-    """Time steps of several sizes; leaves the cache empty."""
-    tokens = backend.tokenize("measure " * _CONTEXT)[:_CONTEXT]
-    widths = [width for width in _WIDTHS if width <= backend.sequences]
+def measure(backend: Backend, most: int) -> Costs:
+    """Time steps of several sizes, up to ``most`` answers; leaves the cache empty."""
+    deadline = time.perf_counter() + _MOST_SECONDS
+    tokens = backend.tokenize("measure " * _READINGS[-1])[: _READINGS[-1]]
+    reading = _within(
+        deadline,
+        {
+            size: [(0, 0, tokens[:size], False)]
+            for size in _READINGS
+            if size <= min(backend.max_batch, backend.cells, len(tokens))
+        },
+        backend,
+    )
+    widths = [width for width in _WIDTHS if width <= min(most, backend.sequences)]
+    backend.truncate(0, _CONTEXT)
     for sequence in range(widths[-1]):
         backend.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))
-        backend.decode([(sequence, 0, tokens, False)])
-    at = len(tokens)
-    writing = {width: _fastest(backend, [(s, at, tokens[:1], True) for s in range(width)]) for width in widths}
+        if sequence:
+            backend.copy(0, sequence, _CONTEXT)
+    writing = _within(
+        deadline, {width: [(s, _CONTEXT, tokens[:1], True) for s in range(width)] for width in widths}, backend
+    )
     for sequence in range(widths[-1]):
         backend.truncate(sequence, 0)
-    sizes = [size for size in _READINGS if size <= min(backend.max_batch, backend.cells)]
-    reading = {size: _fastest(backend, [(0, 0, (tokens * size)[:size], False)]) for size in sizes}
-    backend.truncate(0, 0)
     return Costs(writing, _rising(reading))
 
 
-def _fastest(backend: Backend, batch: list[tuple[int, int, list[int], bool]]) -> float:
+def _within(deadline: float, batches: dict[int, Batch], backend: Backend) -> dict[int, float]:
+    """Seconds of each batch; after the deadline only of the first."""
+    measured: dict[int, float] = {}
+    for size, batch in batches.items():
+        if measured and time.perf_counter() > deadline:
+            log.warning("this machine is busy: costs measured in part", measured=len(measured), of=len(batches))
+            break
+        measured[size] = _fastest(backend, batch)
+    return measured
+
+
+def _fastest(backend: Backend, batch: Batch) -> float:
     """Seconds of the fastest of some equal steps."""
     found = float("inf")
     for _ in range(_REPEATS):

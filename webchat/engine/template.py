@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Tokens = list[int]
 
+_CUT_EVERY = 3  # turns
+
 
 class ChatTemplate:
     """Renders conversations with one model's tokenizer; any thread may."""
@@ -66,14 +68,19 @@ class ChatTemplate:
 
 
 def _newest(turns: list[Tokens], room: int) -> list[Tokens]:
-    """As many of the last turns as fit, without a gap."""
-    kept: list[Tokens] = []
-    for turn in reversed(turns):
-        room -= len(turn)
-        if room < 0:
-            break
-        kept.append(turn)
-    return kept[::-1]
+    """The last turns that fit, without a gap, cut at a turn where the next prompts will be cut too.
+
+    Cut as tightly as possible, each prompt of a long conversation would begin one turn later than the one before,
+    and nothing computed for that could be used again. So cuts fall on turns chosen by their content, about every
+    third one (as in content-defined chunking): a cut holds for some turns, then moves on by some.
+    """
+    at = len(turns)
+    while at and len(turns[at - 1]) <= room:
+        at -= 1
+        room -= len(turns[at])
+    if at:
+        at = next((cut for cut in range(at, len(turns)) if hash(tuple(turns[cut])) % _CUT_EVERY == 0), at)
+    return turns[at:]
 
 
 def _length(parts: Iterable[Tokens]) -> int:

@@ -1,0 +1,89 @@
+"""What steps cost, and the plan that follows."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
+from support.backends import ByteBackend
+
+from webchat.engine.calibration import UNMEASURED, Costs, measure, recall
+from webchat.engine.llama import LlamaBackend
+
+# Measured on a processor with AVX-512: two answers together cost more than one after the other.
+VALLEY = Costs({1: 0.018, 2: 0.051, 4: 0.064, 8: 0.087, 16: 0.125}, {4: 0.016, 16: 0.060, 64: 0.240})
+
+
+def test_answers_are_computed_together_where_that_brings_most():
+    assert [VALLEY.width(answers) for answers in (1, 2, 3, 4, 8, 16)] == [1, 1, 1, 4, 8, 16]
+
+
+def test_sizes_between_and_beyond_the_measured_ones_follow_from_them():
+    assert VALLEY.step(3) == pytest.approx((0.051 + 0.064) / 2)
+    assert VALLEY.step(32) == pytest.approx(0.250)
+    assert VALLEY.read(1) == 0.016
+    assert VALLEY.read(128) == pytest.approx(0.480)
+
+
+def test_as_much_is_read_as_fits_the_time():
+    assert VALLEY.readable(0.061, 128) == 16
+    assert VALLEY.readable(10, 128) == 128
+    assert VALLEY.readable(0.015, 128) == 0
+
+
+seconds = st.floats(0.0001, 1)
+
+
+@given(st.dictionaries(st.integers(1, 32), seconds, min_size=1), st.integers(1, 40))
+def test_no_width_is_slower_than_all_at_once(writing, answers):
+    costs = Costs(writing, {1: 0.01})
+    width = costs.width(answers)
+    assert 1 <= width <= answers
+    assert width / costs.step(width) >= answers / costs.step(answers) * 0.999
+
+
+def test_a_model_is_measured_once(tiny_model, tmp_path):
+    with closing(LlamaBackend(tiny_model, sequences=8, cells=512, threads=1)) as backend, capture_logs() as logs:
+        first = recall(backend, tmp_path / "engine", tiny_model, threads=1, most=4)
+        second = recall(backend, tmp_path / "engine", tiny_model, threads=1, most=4)
+        recall(backend, tmp_path / "engine", tiny_model, threads=2, most=4)
+    assert (first.writing, first.reading) == (second.writing, second.reading)
+    assert [log["event"] for log in logs] == ["measuring this machine; once, some seconds"] * 2
+    assert sorted(first.writing) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 1}'])
+def test_results_that_cannot_be_read_are_measured_anew(tiny_model, tmp_path, content):
+    (tmp_path / "costs.json").write_text(content)
+    costs = recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2)
+    assert min(costs.writing.values()) > 0
+    assert json.loads((tmp_path / "costs.json").read_text())["writing"]
+
+
+def test_results_that_cannot_be_costs_are_measured_anew(tiny_model, tmp_path):
+    recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2)
+    kept = json.loads((tmp_path / "costs.json").read_text())
+    (tmp_path / "costs.json").write_text(json.dumps(kept | {"writing": {"1": -1}}))
+    assert min(recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2).writing.values()) > 0
+
+
+def test_a_folder_that_cannot_be_written_costs_the_keeping_only(tiny_model, tmp_path):
+    (tmp_path / "engine").write_text("a file")
+    with capture_logs() as logs:
+        assert recall(ByteBackend(), tmp_path / "engine", tiny_model, threads=1, most=2).writing
+    assert logs[-1]["event"] == "measurement not kept"
+
+
+def test_measuring_leaves_the_cache_empty():
+    backend = ByteBackend()
+    measure(backend, 8)
+    assert backend.prompts() == [b""] * backend.sequences
+
+
+def test_what_has_not_been_measured_costs_what_it_computes():
+    assert UNMEASURED.width(16) == 16
+    assert UNMEASURED.readable(0.05, 128) == 50
