@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _SAVE_EVERY = 1.0  # seconds between two writes of growing text
+_PATIENCE = 600.0  # seconds after which nobody waits for an answer any more
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
 _REMEMBERED_TURNS = 60  # looked at for the prompt; the token budget usually takes fewer
 _CUT_OFF = "……"
@@ -176,6 +177,7 @@ class ModelRun:
             settings.max_new_tokens,
             settings.context_tokens,
             owner=str(question.conversation_id),
+            patience=_PATIENCE,
         )
 
     def _save(self, run: Run, generation: Generation) -> None:
@@ -235,6 +237,8 @@ def _show(feed: Feed, run: Run, output: Output) -> None:
 def _outcome(ended: Ended, text: str) -> Finished | Failed:
     if ended.reason == "error":
         return Failed("interrupted")  # the engine was closed under it
+    if ended.reason == "late":
+        return Finished("model", "length") if text.strip() else Failed("busy")
     if ended.reason == "stop" and not text.strip():
         return Failed("engine_error")  # the model had nothing to say; a second try may find words
     stats = {key: value for key, value in dataclasses.asdict(ended.stats).items() if value is not None}

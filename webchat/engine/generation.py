@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-FinishReason = Literal["stop", "length", "stopped", "error"]
+FinishReason = Literal["stop", "length", "stopped", "late", "error"]
 
 
 class EngineError(Exception):
@@ -58,6 +58,7 @@ class Request:
         max_new_tokens: the answer ends with reason ``length`` after so many.
         stop: strings that end the answer and are not part of it.
         owner: whose turn it is; waiting requests are served round owners, not in a line.
+        patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
         keep: whether what was computed for the prompt is to outlive the process.
     """
 
@@ -66,6 +67,7 @@ class Request:
     sampling: Sampling = Sampling()
     stop: tuple[str, ...] = ()
     owner: str = ""
+    patience: float | None = None
     keep: bool = False
 
 

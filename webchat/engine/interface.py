@@ -34,6 +34,7 @@ class ChatRequest:
         sampling: how tokens are chosen.
         stop: strings that end the answer and are not part of it.
         owner: whose turn it is; waiting requests are served round owners, not in a line.
+        patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -42,6 +43,7 @@ class ChatRequest:
     sampling: Sampling = field(default_factory=Sampling)
     stop: tuple[str, ...] = ()
     owner: str = ""
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

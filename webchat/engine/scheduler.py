@@ -49,6 +49,12 @@ class Job:
     short: bool = False  # whether little of its prompt had to be read
 
     @property
+    def due(self) -> float | None:
+        """When its patience ends, on the monotonic clock."""
+        patience = self.request.patience
+        return None if patience is None else self.generation.submitted_at + patience
+
+    @property
     def writing(self) -> bool:
         """Whether the prompt has been read and the answer has begun."""
         return self.produced > 0
@@ -129,6 +135,10 @@ class Scheduler:
                     jobs.remove(job)
                     return job
         return None
+
+    def late(self, now: float) -> list[Job]:
+        """The jobs whose patience has ended."""
+        return [job for job in (*self.running, *self.waiting) if job.due is not None and job.due <= now]
 
     def plan(self, max_batch: int) -> list[Chunk]:
         """What the next step computes: either prompts are read, or answers written.

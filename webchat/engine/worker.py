@@ -131,7 +131,14 @@ class LocalEngine:
         if prompt is None:
             raise PromptTooLong("the question alone is longer than the context")
         return self.submit(
-            Request(prompt, request.max_new_tokens, request.sampling, stop=request.stop, owner=request.owner)
+            Request(
+                prompt,
+                request.max_new_tokens,
+                request.sampling,
+                stop=request.stop,
+                owner=request.owner,
+                patience=request.patience,
+            )
         )
 
     def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
@@ -264,6 +271,7 @@ class LocalEngine:
         with self._note:
             while self._state == "ready":
                 self._settle_cancelled(cache)
+                self._settle_late(cache)
                 admitted = self._scheduler.admit(lambda job: self._place(job, backend, cache))
                 if admitted or self._queue_changed:
                     self._announce_queue()
@@ -333,6 +341,12 @@ class LocalEngine:
                 self._finish(job, "stopped", cache)
                 self._queue_changed = True
         self._cancelled.clear()
+
+    def _settle_late(self, cache: KvCache) -> None:
+        for job in self._scheduler.late(time.monotonic()):
+            self._scheduler.remove(job.generation)
+            self._finish(job, "late", cache)
+            self._queue_changed = True
 
     def _end(self, job: Job, reason: FinishReason, cache: KvCache) -> None:
         self._scheduler.running.remove(job)
