@@ -233,8 +233,11 @@ def _show(feed: Feed, run: Run, output: Output) -> None:
 
 
 def _outcome(ended: Ended, text: str) -> Finished | Failed:
+    """What a generation has come to; raises the error it ended with."""
+    if ended.error:
+        raise ended.error
     if ended.reason == "error":
-        return Failed("interrupted")  # the engine was closed under it
+        return Failed("interrupted")  # the engine was closed under it, or its server broke off
     if ended.reason == "stop" and not text.strip():
         return Failed("engine_error")  # the model had nothing to say; a second try may find words
     stats = {key: value for key, value in dataclasses.asdict(ended.stats).items() if value is not None}

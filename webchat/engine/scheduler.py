@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from webchat.engine.generation import Generation, Request
     from webchat.engine.slots import Placement
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Prompt tokens per step while others are writing: small bites, so that their text keeps flowing. When nobody
 # is, a prompt may take as much as the backend computes at once.
 PROMPT_BITE = 48
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -48,6 +50,20 @@ class Chunk:
     last: bool
 
 
+def in_turn(waiting: Sequence[T], running: Sequence[T], owner: Callable[[T], str]) -> list[T]:
+    """Those who wait, in the order they will be served.
+
+    Owners take turns: a job is served after as many others of its owner as run or wait before it, and
+    jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
+    """
+    turns = Counter(owner(job) for job in running)
+    ranked = []
+    for place, job in enumerate(waiting):
+        ranked.append((turns[owner(job)], place, job))
+        turns[owner(job)] += 1
+    return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
+
+
 class Scheduler:
     """Waiting and running jobs. Not thread-safe: the worker calls it under its lock."""
 
@@ -72,18 +88,8 @@ class Scheduler:
         self.waiting.append(Job(generation, request))
 
     def order(self) -> list[Job]:
-        """The waiting jobs in the order they will be served.
-
-        Owners take turns: a job is served after as many others of its owner as run or wait before it, and
-        jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
-        """
-        turns = Counter(job.request.owner for job in self.running)
-        ranked = []
-        for place, job in enumerate(self.waiting):
-            owner = job.request.owner
-            ranked.append((turns[owner], place, job))
-            turns[owner] += 1
-        return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
+        """The waiting jobs in the order they will be served."""
+        return in_turn(self.waiting, self.running, lambda job: job.request.owner)
 
     def admit(self, place: Callable[[Job], bool]) -> list[Job]:
         """Move waiting jobs to running while there is width and ``place`` finds them cells.
