@@ -128,12 +128,11 @@ def models(content: bytes) -> list[Model]:
 
 
 def message(content: Any) -> str:
-    """The server's own words in an error it reports; empty when there are none."""
+    """The server's own words in an error it reports, with its names for it; empty when there are none."""
     error = content.get("error", content) if isinstance(content, dict) else ""
-    text = error.get("message", "") if isinstance(error, dict) else error
-    kind = str(error.get("code") or error.get("type") or "") if isinstance(error, dict) else ""
-    shown = "".join(char if char.isprintable() else " " for char in f"{text} {kind}")
-    return shown.strip()[:_LONGEST_MESSAGE]
+    if isinstance(error, dict):
+        error = " ".join(str(error[key]) for key in ("message", "type", "code") if isinstance(error.get(key), str))
+    return "".join(char if char.isprintable() else " " for char in str(error))[:_LONGEST_MESSAGE]
 
 
 def _status(error: Any) -> int:

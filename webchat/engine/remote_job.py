@@ -82,8 +82,7 @@ class RemoteJob:
         try:
             async with asyncio.timeout(patience.first) as deadline, aclosing(upstream.answer(body)) as chunks:
                 async for chunk in chunks:
-                    self._take(chunk)
-                    if self._text.stopped:
+                    if not self._take(chunk):
                         break
                     if self._finish or chunk.progress:
                         seconds = patience.usage if self._finish else patience.silence
@@ -117,18 +116,22 @@ class RemoteJob:
         self._usage: Usage | None = None
         self._chunks = self._characters = 0
 
-    def _take(self, chunk: Chunk) -> None:
+    def _take(self, chunk: Chunk) -> bool:
+        """Deliver what a chunk holds; False when the answer is complete, whatever else the server would say."""
         self._finish = self._finish or chunk.finish
         self._usage = chunk.usage or self._usage
         if not chunk.text:
-            return
+            return True
         self._chunks += 1
         self._characters += len(chunk.text)
         self._show(self._text.push(chunk.text.encode("utf-8", "ignore")))  # a lone surrogate is no character
         if self._text.stopped:
             self._finish = "stop"
-        elif self._characters > self.request.max_new_tokens * _CHARACTERS_PER_TOKEN:
+            return False
+        if self._characters > self.request.max_new_tokens * _CHARACTERS_PER_TOKEN:
             self._finish = "length"
+            return False
+        return True
 
     def _show(self, text: str) -> None:
         if not text:
