@@ -230,7 +230,7 @@ class RemoteEngine:
                 self._waiting.remove(job)
                 self._waiting.sort(key=lambda other: other.request.owner == job.request.owner)
                 self._running.append(job)
-                job.task = self._tasks.create_task(self._drive(job))
+                job.task = self._tasks.create_task(self._drive(job), context=job.context)
             for position, job in enumerate(self._line()):
                 job.announce(position, self._eta(position))
 

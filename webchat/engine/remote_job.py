@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from contextlib import aclosing
@@ -51,6 +52,7 @@ class RemoteJob:
     def __init__(self, request: ChatRequest) -> None:
         self.request = request
         self.generation = Generation()
+        self.context = contextvars.copy_context()  # log lines carry the id of the request that asked
         self.task: asyncio.Task[None] | None = None
         self.text_shown = False
         self._head, (*past, self._question) = turns.split(request.messages)

@@ -159,7 +159,9 @@ def _refusal(status: int, words: str, headers: httpx2.Headers) -> TryFailed:
             return TryFailed(PromptTooLong(words), "request")
         case 429:  # alive, and says itself when it has had enough
             after = _retry_after(headers)
-            return TryFailed(QueueFull(0, after or _BUSY_RETRY), "request", again=True, after=after)
+            busy = QueueFull(0, after or _BUSY_RETRY)
+            busy.args = (f"the server has enough to do (429): {words}",)
+            return TryFailed(busy, "request", again=True, after=after)
         case 502 | 503 | 504:
             problem = EngineUnavailable(f"the server is not available ({status}): {words}")
             return TryFailed(problem, again=True, after=_retry_after(headers))
