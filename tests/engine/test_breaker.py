@@ -49,7 +49,7 @@ def test_the_pause_doubles_with_each_look_in_vain_up_to_a_bound(breaker):
     for _ in range(7):
         breaker.trip()
         pauses.append(breaker.pause)
-    assert pauses == [1, 2, 4, 8, 16, 30, 30]
+    assert pauses == [1, 2, 4, 8, 10, 10, 10]
 
 
 def test_many_that_fail_together_do_not_make_the_pause_longer(breaker):

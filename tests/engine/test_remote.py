@@ -158,18 +158,15 @@ def test_a_server_that_keeps_the_connection_after_its_end_delays_nothing_for_lon
 
 
 def test_a_stop_string_ends_an_answer_that_the_server_would_go_on_with(engine, upstream):
-    hung_up = threading.Event()
-
     def speak(exchange):
         exchange.head()
         exchange.event("one EN")
         exchange.event("D two")
         exchange.wait_for_hang_up()
-        hung_up.set()
 
     upstream.script.append(speak)
     assert result(engine.chat(request(stop=("END",)))) == ("one ", "stop", NO_ERROR)
-    assert hung_up.wait(DEADLINE)
+    assert upstream.requests[0].hung_up.wait(DEADLINE)
 
 
 def test_a_server_without_measure_is_cut_off(engine, upstream):
@@ -410,15 +407,22 @@ def test_an_answer_without_end_is_ended(upstream, new_engine):
 # ---- cancel, queue, close ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("moment", [hang, lambda e: (e.head(), hang(e)), lambda e: (e.head(), e.event("x"), hang(e))])
+MOMENTS = {
+    "before the head": lambda exchange: None,
+    "after the head": lambda exchange: exchange.head(),
+    "after the first text": lambda exchange: (exchange.head(), exchange.event("x")),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
 def test_cancel_hangs_up_whatever_the_server_does(engine, upstream, moment):
-    hung_up = threading.Event()
-    upstream.script.append(lambda exchange: (moment(exchange), hung_up.set()))
+    reached = threading.Event()
+    upstream.script.append(lambda exchange: (MOMENTS[moment](exchange), reached.set(), hang(exchange)))
     generation = engine.chat(request())
-    upstream.wait_until(lambda: upstream.requests)
+    assert reached.wait(DEADLINE)
     engine.cancel(generation)
     assert isinstance(generation.take(0)[-1], Ended)
-    assert hung_up.wait(DEADLINE)
+    assert upstream.requests[0].hung_up.wait(DEADLINE)
     engine.cancel(generation)
     assert generation.take(0) == []
     assert result(engine.chat(request())) == HELLO

@@ -28,6 +28,7 @@ class Exchange:
     ) -> None:
         self._connection = connection
         self._over = over
+        self.hung_up = threading.Event()
         self.headers = headers
         self.body = body
 
@@ -76,8 +77,10 @@ class Exchange:
     def wait_for_hang_up(self) -> None:
         """Wait until the client has closed the connection."""
         self._connection.settimeout(DEADLINE)
-        while self._connection.recv(4096):
-            pass
+        with suppress(ConnectionError):  # a reset, where it had not read everything
+            while self._connection.recv(4096):
+                pass
+        self.hung_up.set()
 
 
 class FakeUpstream:

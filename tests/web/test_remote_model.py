@@ -117,13 +117,10 @@ def test_what_the_server_refuses_is_said_in_the_visitors_words(app, upstream, re
 
 
 def test_stop_ends_the_answer_and_the_request(app, alice, upstream):
-    hung_up = threading.Event()
-
     def speak(exchange):
         exchange.head()
         exchange.event("half")
         exchange.wait_for_hang_up()
-        hung_up.set()
 
     upstream.script.append(speak)
     conversation = alice.ask(FOR_THE_MODEL)
@@ -131,4 +128,4 @@ def test_stop_ends_the_answer_and_the_request(app, alice, upstream):
     alice.post(f"/c/{conversation}/stop")
     let_finish(app, conversation)
     assert alice.said(conversation)[1]["status"] == "stopped"
-    assert hung_up.wait(DEADLINE)
+    assert upstream.requests[0].hung_up.wait(DEADLINE)

@@ -7,7 +7,7 @@ side there again but it has not yet done its work.
 from __future__ import annotations
 
 _LIMIT = 3  # failures in a row
-_SHORTEST, _LONGEST = 1.0, 30.0  # seconds
+_SHORTEST, _LONGEST = 1.0, 10.0  # seconds
 
 
 class Breaker:
