@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 # What is waited for in vain takes this long; everything else comes at once.
-SHORT = 0.3
+SHORT = 0.4
 PATIENCE = Patience(first=DEADLINE, silence=DEADLINE, whole=DEADLINE, pause=0.01, retry_after=1, usage=SHORT)
 QUESTION = ChatMessage("user", "你好")
 
@@ -399,7 +399,7 @@ def test_an_answer_without_end_is_ended(upstream, new_engine):
             exchange.dawdle(SHORT / 10)
 
     upstream.script.append(speak)
-    engine = new_engine(upstream.url, whole=SHORT)
+    engine = new_engine(upstream.url, whole=4 * SHORT)
     text, reason, error = result(engine.chat(request(max_new_tokens=4000)))
     assert (set(text), reason, error) == ({"a"}, "error", NO_ERROR)
 
@@ -583,7 +583,7 @@ def test_an_address_may_end_in_its_version_or_not(url, base):
 def test_an_engine_that_dies_says_so_and_leaves_nobody_waiting(upstream, monkeypatch):
     deaths = []
     engine = RemoteEngine(Address(upstream.url), max_running=1, max_waiting=1, on_death=deaths.append)
-    monkeypatch.setattr(engine, "_chosen", None)
+    monkeypatch.setattr(engine._watch, "_chosen", None)
     with capture_logs() as logs:
         engine.start()
         engine._thread.join(DEADLINE)

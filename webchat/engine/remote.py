@@ -15,13 +15,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webchat.engine.breaker import Breaker
-from webchat.engine.completions import Model
 from webchat.engine.generation import EngineClosed, EngineError, EngineUnavailable, PromptTooLong, QueueFull
 from webchat.engine.interface import EngineStats
 from webchat.engine.remote_job import Patience, RemoteJob
 from webchat.engine.scheduler import in_turn
 from webchat.engine.upstream import TryFailed, Upstream
+from webchat.engine.watch import JITTER, Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,21 +64,19 @@ class RemoteEngine:
         self.places = max_running + max_waiting
         self._upstream = Upstream(address)
         self._wanted = model
-        self._model = Model(model, "")
+        self._watch = Watch(self._upstream, model, self._judge)
         self._max_running = max_running
         self._patience = patience
         self._on_death = on_death
         self._note = threading.Condition()  # guards what follows
         self._state: State = "loading"
         self._problem: str | None = None
-        self._breaker = Breaker()
         self._waiting: list[RemoteJob] = []
         self._running: list[RemoteJob] = []
         self._answers = self._prompt_tokens = self._reused_tokens = self._new_tokens = 0
         self._mean_seconds = _FIRST_GUESS
         self._loop = asyncio.new_event_loop()
         self._tasks: asyncio.TaskGroup
-        self._doubt = asyncio.Event()
         self._main: asyncio.Task[None] | None = None
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
@@ -221,7 +218,7 @@ class RemoteEngine:
                 return
             self._main = asyncio.current_task()
         async with self._upstream, asyncio.TaskGroup() as self._tasks:
-            await self._watch()
+            await self._watch.run()
 
     def _admit(self) -> None:
         """Begin as many waiting requests as may run, and tell the others where they stand."""
@@ -261,93 +258,45 @@ class RemoteEngine:
         tries = 0
         while True:
             try:
-                reason = await job.write(self._upstream, self._model, self._patience)
+                reason = await job.write(self._upstream, self._watch.model, self._patience)
             except TryFailed as failed:
-                self._note_failure(failed)
+                self._watch.failed(failed)
                 if job.text_shown:
                     raise
                 if isinstance(failed.error, PromptTooLong) and job.forget():
                     continue
                 tries += 1
-                if tries > _RETRIES or not failed.again or self._breaker.open:
+                if tries > _RETRIES or not failed.again or self._watch.open:
                     raise
                 await asyncio.sleep(self._pause(failed, tries))
             else:
-                self._note_success()
+                self._watch.worked()
                 return reason
 
     def _pause(self, failed: TryFailed, tries: int) -> float:
-        """Seconds before the next try, doubling and with chance, so that many who failed together come back apart.
+        """Seconds before the next try, doubling.
 
         Raises:
             TryFailed: as it came, when the server wants us to wait longer than we care to.
         """
         if failed.after is not None and failed.after > self._patience.retry_after:
             raise failed
-        backoff: float = self._patience.pause * 2 ** (tries - 1) * random.uniform(1, 1.5)  # noqa: S311 - no secret
+        backoff: float = self._patience.pause * 2 ** (tries - 1) * random.uniform(*JITTER)  # noqa: S311 - no secret
         return max(failed.after or 0.0, backoff)
 
-    def _note_failure(self, failed: TryFailed) -> None:
-        if failed.fault == "request":
-            return
+    def _judge(self, problem: str | None) -> None:
+        """Let the state follow what the watch has found; who waits for a server that is away is told at once."""
         with self._note:
-            if failed.fault == "server":
-                self._breaker.failed()
+            before = self._state, self._problem
+            self.name = self._wanted or self._watch.model.shown or _NAMELESS
+            if self._watch.open:
+                problem = problem or self._problem
+                self._enter("failed", problem)
+                self._settle_all(self._waiting, error=EngineUnavailable(problem or ""))
             else:
-                self._breaker.trip()
-            self._judge(str(failed))
-        self._doubt.set()
-
-    def _note_success(self) -> None:
-        with self._note:
-            self._breaker.worked()
-            self._judge()
-
-    async def _watch(self) -> None:
-        """Look whether the server is there: at the start, after each failure, and while the breaker is open."""
-        while True:
-            self._doubt.clear()
-            await self._look()
-            if not self._breaker.open:
-                await self._doubt.wait()
-            if self._breaker.open:
-                await asyncio.sleep(self._breaker.pause * random.uniform(1, 1.5))  # noqa: S311 - no secret
-
-    async def _look(self) -> None:
-        try:
-            model = self._chosen(await self._upstream.models())
-        except TryFailed as failed:
-            with self._note:
-                self._breaker.trip()
-                self._judge(str(failed))
-            return
-        with self._note:
-            self._model = model
-            self.name = self._wanted or model.shown
-            self._breaker.found()
-            self._judge()
-
-    def _chosen(self, models: list[Model]) -> Model:
-        """The model to ask for. One that is not listed may still be known, by another name for it."""
-        listed = next((model for model in models if model.id == self._wanted), models[0] if models else None)
-        if self._wanted:
-            return Model(self._wanted, listed.server if listed else "")
-        if listed is None:
-            raise TryFailed(EngineUnavailable("the server lists no model; see WEBCHAT_ENGINE_MODEL"), "settings")
-        return listed
-
-    def _judge(self, problem: str | None = None) -> None:
-        """Let the state follow the breaker; who waits when it opens is told at once. With the lock held."""
-        before = self._state, self._problem
-        if self._breaker.open:
-            problem = problem or self._problem
-            self._enter("failed", problem)
-            self._settle_all(self._waiting, error=EngineUnavailable(problem or ""))
-        else:
-            self._enter("ready")
-        if (self._state, self._problem) == before:
-            return
-        if self._state == "failed":
+                self._enter("ready")
+            changed = (self._state, self._problem) != before
+        if changed and self._state == "failed":
             log.error("the server of the model cannot be used", problem=problem)
-        elif self._state == "ready":
+        elif changed and self._state == "ready":
             log.info("the server of the model is there", model=self.name)
