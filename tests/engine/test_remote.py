@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from support.fake_hub import host_that, silence, trickle
 from support.fake_upstream import DEADLINE, MODELS, FakeUpstream
@@ -483,6 +485,35 @@ def test_an_engine_can_be_closed_before_it_has_begun(upstream):
         engine.close()
         with pytest.raises(EngineClosed):
             engine.wait_until_ready()
+
+
+def test_whatever_happens_every_request_ends_once(engine, upstream):
+    chance = random.Random(0)
+    faults = [*TRANSIENT.values(), *BREAKS.values(), hang]
+    generations = []
+    for _ in range(100):
+        upstream.script.append(chance.choice([chance.choice(faults), lambda exchange: exchange.answer("a", "b")]))
+        with suppress(QueueFull, EngineUnavailable):
+            generations.append(engine.chat(request(owner=chance.choice("abc"))))
+            engine.cancel(chance.choice(generations))
+    for generation in generations:
+        engine.cancel(generation)
+    ends = [outputs_of(generation)[-1].reason for generation in generations]
+    assert len(ends) > 10
+    stats = engine.stats()
+    assert (stats.running, stats.waiting, stats.answers) == (0, 0, len(ends))
+
+
+def test_log_lines_carry_the_id_of_the_request_that_asked(upstream, new_engine):
+    engine = new_engine(upstream.url, running=1)
+    upstream.script += [lambda exchange: exchange.refuse("400 Bad Request")] * 2
+    generations = []
+    with capture_logs(processors=[merge_contextvars]) as logs:
+        for name in "ab":
+            with bound_contextvars(request_id=name):
+                generations.append(engine.chat(request()))
+        assert [result(generation)[1] for generation in generations] == ["error", "error"]
+    assert [line["request_id"] for line in logs] == ["a", "b"]
 
 
 # ---- a server that is away -----------------------------------------------------------------------

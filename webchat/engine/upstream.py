@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -145,7 +146,7 @@ async def _beginning(response: httpx2.Response) -> bytes:
 async def _words(response: httpx2.Response) -> str:
     """What the server says to a refusal, in its words."""
     try:
-        return completions.message(httpx2.Response(_OK, content=await _beginning(response)).json())
+        return completions.message(json.loads(await _beginning(response)))
     except (ValueError, RecursionError):
         return response.reason_phrase
 
