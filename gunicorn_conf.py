@@ -24,7 +24,7 @@ bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_
 worker_class = "webchat.web.worker.Worker"
 workers = 1
 # Every socket holds a thread, and so does every stream of POST /chat; the rest are for pages and health checks.
-threads = _settings.max_sockets + _settings.max_queue + _settings.max_parallel + 64
+threads = _settings.max_sockets + _settings.max_queue + _settings.answers_at_once + 64
 # Beyond these gunicorn takes no more connections and lets them hang; ours are told why. The rest are kept-alive ones.
 worker_connections = threads + 1000
 # A shell or a service manager often allows 1,024 descriptors; a connection takes one, and a busy thread another.

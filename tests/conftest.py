@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from flask.testing import FlaskClient
 
 
-# Fixtures that start the product as processes of its own: gunicorn, or the command line. That takes seconds, so tests
-# which use one are not in the fast lane.
-PROCESSES = {"server", "slow", "new_server", "machine", "start"}
+# Fixtures that start the product as processes of its own: gunicorn, or the command line; and llama.cpp's server, which
+# only `make test` installs. That takes seconds, so tests which use one are not in the fast lane.
+PROCESSES = {"server", "slow", "new_server", "machine", "start", "peer"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -280,3 +280,25 @@ def test_no_help_is_cut_short(webchat, group):
     shown = webchat(*group, "--help").stdout
     assert "Commands:\n" in shown
     assert "..." not in shown.partition("Commands:")[2]
+
+
+# ---- a model elsewhere ---------------------------------------------------------------------------
+
+ELSEWHERE = {"WEBCHAT_ENGINE_URL": "http://127.0.0.1:9/secret-path/v1", "WEBCHAT_ENGINE_KEY": "s3cret"}
+
+
+def test_with_a_model_elsewhere_no_weights_are_fetched(webchat):
+    result = webchat("model", "fetch", **ELSEWHERE)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "The model runs at http://127.0.0.1:9 (WEBCHAT_ENGINE_URL): no weights needed.\n"
+
+
+def test_with_a_model_elsewhere_that_is_down_the_site_is_served_and_misses_no_weights(start):
+    port = free_port()
+    server = start("serve", PORT=str(port), **ELSEWHERE)
+    assert server.stdout.readline() == f"Chat:   http://127.0.0.1:{port}/\n"
+    assert httpx2.get(f"http://127.0.0.1:{port}/healthz", timeout=DEADLINE).status_code == 200
+    server.terminate()
+    _, errors = server.communicate(timeout=DEADLINE)
+    assert "Warning" not in errors
+    assert "s3cret" not in errors

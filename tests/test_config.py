@@ -24,6 +24,19 @@ WRONG = {
     "WEBCHAT_RATE_VISITOR": ["often", "30", "per minute", "30 per fortnight", "-1 per minute", "30/", "0 per minute"],
     "WEBCHAT_RATE_ADDRESS": ["often", "600 per 10 minutes; often"],
     "WEBCHAT_REDIS_URL": ["localhost:6379", "http://localhost", "redis", "redis://", "redis://h:x", "redis://h:99999"],
+    "WEBCHAT_ENGINE_URL": [
+        "localhost:8080",
+        "ftp://host/v1",
+        "http://",
+        "http://host:x",
+        "http://host:99999",
+        "http://key@host/v1",
+        "https://host/v1?key=1",
+        "https://host/v1/chat/completions",
+        "http://ho\nst/",
+    ],
+    "WEBCHAT_ENGINE_MODEL": ["x" * 201],
+    "WEBCHAT_ENGINE_KEY": ["密钥", "a\nb"],
     "WEBCHAT_ALLOWED_ORIGINS": ["*", "shop.example", "https://", "ftp://shop.example", "https://shop.example/page"],
 }
 
@@ -163,3 +176,21 @@ def test_a_variable_of_another_program_is_ignored(monkeypatch):
 def test_settings_do_not_change_while_the_site_runs():
     with pytest.raises(ValueError, match="frozen"):
         load_settings().port = 9000
+
+
+def test_a_server_of_models_takes_more_at_once_unless_told_otherwise():
+    url = "http://127.0.0.1:9/v1"
+    assert load_settings().answers_at_once == 8
+    assert load_settings(engine_url=url).answers_at_once == 32
+    assert load_settings(engine_url=url, max_parallel=8).answers_at_once == 8
+
+
+def test_the_key_of_a_server_is_never_shown(monkeypatch):
+    monkeypatch.setenv("WEBCHAT_ENGINE_KEY", " s3cret\n")
+    settings = load_settings()
+    assert settings.engine_key.get_secret_value() == "s3cret"
+    assert "s3cret" not in repr(settings)
+    monkeypatch.setenv("WEBCHAT_ENGINE_URL", "https://s3cret@host/v1")
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings()
+    assert "s3cret" not in str(refused.value)

@@ -38,6 +38,9 @@ FRONTEND = {
     "hx-ws.min.js": "htmx.org/dist/ext/hx-ws.min.js",
 }
 AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+# llama.cpp's own server, prebuilt: what the remote engine is tested against. Beside the packages and not among them,
+# for the product does not need it and its llama.cpp is another one than ours.
+PEER = VENV / "peer"
 GOALS = ("wheel", "install", "check", "test")
 
 
@@ -74,6 +77,8 @@ def prepare(goal: str) -> None:
     prepare_packages(wheel, TEST_EXTRAS if for_tests else "")
     prepare_frontend([AXE] if for_tests else [])
     prepare_translations()
+    if goal == "test":
+        prepare_peer()
 
 
 def prepare_venv(wheel: llama_wheel.Wheel) -> None:
@@ -185,6 +190,21 @@ def prepare_translations() -> None:
         return
     run_step("Compiling the translations", [VENV / "bin" / "pybabel", "compile", "-d", TRANSLATIONS])
     save_state(state | {"translations": key})
+
+
+def prepare_peer() -> None:
+    """Fetch the server that the remote engine's tests start, at the version that constraints.txt pins."""
+    state = load_state()
+    key = digest(ROOT / "constraints.txt")
+    if state.get("peer") == key and PEER.exists():
+        return
+    shutil.rmtree(PEER, ignore_errors=True)
+    run_step(
+        "Fetching llama.cpp's server for the tests (some seconds)",
+        [*PIP_INSTALL, "--only-binary", ":all:", "--no-deps", "--target", PEER, "xllamacpp"],
+        describe=pip_progress,
+    )
+    save_state(state | {"peer": key})
 
 
 def pip_progress(line: str) -> str:

@@ -17,6 +17,8 @@ from webchat.config import CHECKOUT, Settings, load_settings
 from webchat.engine.cache import CacheLimits
 from webchat.engine.calibration import recall
 from webchat.engine.generation import EngineUnavailable
+from webchat.engine.remote import RemoteEngine
+from webchat.engine.upstream import Address
 from webchat.engine.weights import ModelError, served_path
 from webchat.engine.worker import LocalEngine
 from webchat.observability import configure_logging
@@ -45,7 +47,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
 
     Args:
         settings: tests bring their own; else they are read from the environment.
-        engine: tests bring their own; else the configured weights are loaded in the background.
+        engine: tests bring their own; else the configured weights are loaded, or the configured server looked for,
+            in the background.
 
     Raises:
         ConfigurationError: a setting cannot be used.
@@ -89,7 +92,15 @@ def close_app(app: Flask) -> None:
     parts.database.close()
 
 
-def _engine(settings: Settings) -> LocalEngine:
+def _engine(settings: Settings) -> Engine:
+    if settings.engine_url:
+        return RemoteEngine(
+            Address(settings.engine_url, settings.engine_key.get_secret_value()),
+            settings.engine_model,
+            max_running=settings.answers_at_once,
+            max_waiting=settings.max_queue,
+            on_death=_end_process,
+        )
     folder = settings.data_dir / "engine"
     return LocalEngine(
         _model_name(settings),

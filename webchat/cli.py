@@ -17,6 +17,7 @@ from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
+from webchat.engine.download import site
 from webchat.engine.progress import megabytes
 from webchat.storage import audit, operators, schema
 from webchat.storage.database import Conflict, Database, StorageUnavailable
@@ -68,7 +69,11 @@ def model() -> None:
 @model.command()
 def fetch() -> None:
     """Download the weights unless they are here; print their path."""
-    click.echo(weights.fetch(load_settings()))
+    settings = load_settings()
+    if settings.engine_url:
+        click.echo(f"The model runs at {site(settings.engine_url)} (WEBCHAT_ENGINE_URL): no weights needed.", err=True)
+        return
+    click.echo(weights.fetch(settings))
 
 
 @model.command("list")
@@ -216,6 +221,8 @@ def _warn(settings: Settings) -> None:
     for name, meant in unknown_settings().items():
         advice = f"did you mean {meant}?" if meant else "README.md lists them all."
         click.echo(f"Warning: {name} is not a setting; {advice}", err=True)
+    if settings.engine_url:
+        return
     try:
         weights.served_path(settings)
     except weights.ModelError as error:

@@ -33,6 +33,7 @@ ONE_WORKER = (
     "webchat with a model of its own runs exactly one worker: the model, its cache and its queue live in that process. "
     "Remove --workers and WEB_CONCURRENCY."
 )
+_PARALLEL_ELSEWHERE = 32
 _OF_THE_TESTS = "WEBCHAT_TEST_MODEL"  # begins like a setting, but tells the tests where the weights are
 _REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
 
@@ -68,6 +69,14 @@ class Settings(BaseSettings):
     model: str = Field(
         DEFAULT_MODEL, description="`owner/repo/file.gguf` on the hub, a local path, or `https://…#sha256=…`."
     )
+    engine_url: str = Field(
+        "",
+        description="Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) instead of a model here: `https://…/v1`.",
+    )
+    engine_model: str = Field(
+        "", max_length=200, description="The model to ask that server for; empty takes the first it lists."
+    )
+    engine_key: SecretStr = Field(SecretStr(""), description="The key that server wants, if any.")
     secret_key: SecretStr = Field(
         SecretStr(""), description="Signs cookies; made and kept in the data directory when empty."
     )
@@ -87,7 +96,12 @@ class Settings(BaseSettings):
         le=32768,
         description="Longest prompt with its answer, in tokens; older turns are left out.",
     )
-    max_parallel: int = Field(16, ge=1, le=64, description="Answers the model writes at the same time.")
+    max_parallel: int = Field(
+        16,
+        ge=1,
+        le=64,
+        description="Answers the model writes at the same time; of a server at `WEBCHAT_ENGINE_URL`, 32 unless set.",
+    )
     max_queue: int = Field(
         64, ge=1, le=1024, description="Questions that may wait for the model; more are turned away."
     )
@@ -153,6 +167,39 @@ class Settings(BaseSettings):
             raise wrong from None
         return value
 
+    @field_validator("engine_url")
+    @classmethod
+    def _a_server(cls, value: str) -> str:
+        """Whether it answers is not asked: a server that is down must not stop the shop."""
+        if not value:
+            return value
+        # The URL may hold a password, so neither it nor the error is shown.
+        wrong = ValueError("this is not the address of a server; write one as in https://host:8080/v1")
+        try:
+            parts = urlsplit(value)
+            if (
+                parts.scheme not in ("http", "https")
+                or not parts.hostname
+                or parts.port == 0
+                or not value.isprintable()
+            ):
+                raise wrong
+        except ValueError:
+            raise wrong from None
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("only scheme, host and path belong here; a key goes into WEBCHAT_ENGINE_KEY")
+        if parts.path.rstrip("/").endswith("/chat/completions"):
+            raise ValueError("write it without /chat/completions, as in https://host:8080/v1")
+        return value
+
+    @field_validator("engine_key")
+    @classmethod
+    def _fits_a_header(cls, value: SecretStr) -> SecretStr:
+        key = value.get_secret_value().strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("this is not a key: keys are made of ASCII letters, digits and signs")
+        return SecretStr(key)
+
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _split_origins(cls, value: object) -> object:
@@ -196,6 +243,12 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database to open: the setting, or SQLite in the data directory."""
         return self.database_url or f"sqlite:///{self.data_dir / 'webchat.db'}"
+
+    @property
+    def answers_at_once(self) -> int:
+        """``max_parallel``, or what suits a server of models, which writes many answers at hardly the cost of one."""
+        by_default = self.engine_url and "max_parallel" not in self.model_fields_set
+        return _PARALLEL_ELSEWHERE if by_default else self.max_parallel
 
     @property
     def models_dir(self) -> Path:

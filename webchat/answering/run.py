@@ -235,8 +235,11 @@ def _show(feed: Feed, run: Run, output: Output) -> None:
 
 
 def _outcome(ended: Ended, text: str) -> Finished | Failed:
+    """What a generation has come to; raises the error it ended with."""
+    if ended.error:
+        raise ended.error
     if ended.reason == "error":
-        return Failed("interrupted")  # the engine was closed under it
+        return Failed("interrupted")  # the engine was closed under it, or its server broke off
     if ended.reason == "late":
         return Finished("model", "length") if text.strip() else Failed("busy")
     if ended.reason == "stop" and not text.strip():

@@ -100,10 +100,15 @@ class Stats:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The last thing in every mailbox, exactly once."""
+    """The last thing in every mailbox, exactly once.
+
+    ``error`` says why a generation ended with reason ``error`` before its first text, where that is known only
+    after it was queued.
+    """
 
     reason: FinishReason
     stats: Stats
+    error: EngineError | None = None
 
 
 Output = Waiting | Text | Ended

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from webchat.engine.calibration import UNMEASURED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from webchat.engine.calibration import Costs
     from webchat.engine.generation import Generation, Request
@@ -32,6 +32,8 @@ _FULL_BITE = 16  # prompt tokens that make a step worth its while; smaller promp
 _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
+
+T = TypeVar("T")
 
 
 @dataclass(eq=False, slots=True)
@@ -69,6 +71,20 @@ class Chunk:
     last: bool
 
 
+def in_turn(waiting: Sequence[T], running: Sequence[T], owner: Callable[[T], str]) -> list[T]:
+    """Those who wait, in the order they will be served.
+
+    Owners take turns: a job is served after as many others of its owner as run or wait before it, and
+    jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
+    """
+    turns = Counter(owner(job) for job in running)
+    ranked = []
+    for place, job in enumerate(waiting):
+        ranked.append((turns[owner(job)], place, job))
+        turns[owner(job)] += 1
+    return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
+
+
 class Scheduler:
     """Waiting and running jobs. Not thread-safe: the worker calls it under its lock."""
 
@@ -99,18 +115,8 @@ class Scheduler:
         self.waiting.append(Job(generation, request))
 
     def order(self) -> list[Job]:
-        """The waiting jobs in the order they will be served.
-
-        Owners take turns: a job is served after as many others of its owner as run or wait before it, and
-        jobs of equal turn in the order of the queue. One visitor with ten questions delays nobody's first.
-        """
-        turns = Counter(job.request.owner for job in self.running)
-        ranked = []
-        for place, job in enumerate(self.waiting):
-            owner = job.request.owner
-            ranked.append((turns[owner], place, job))
-            turns[owner] += 1
-        return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
+        """The waiting jobs in the order they will be served."""
+        return in_turn(self.waiting, self.running, lambda job: job.request.owner)
 
     def admit(self, place: Callable[[Job], bool]) -> list[Job]:
         """Move waiting jobs to running while there is width and ``place`` finds them cells.

@@ -115,6 +115,7 @@ def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
         "client_id": secrets.token_urlsafe(12),
         "suggestions": _suggested([entry.question for entry in top]),
         "model_name": None if engine.state == "failed" else parts.engine.name,
+        "model_elsewhere": bool(parts.settings.engine_url),
         "banner": _("AI answers are not available at the moment. Common questions are still answered.")
         if engine.state == "failed"
         else None,
