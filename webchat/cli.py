@@ -15,6 +15,7 @@ import click
 
 from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
+from webchat.commands.key import key
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
 from webchat.engine.progress import megabytes
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from webchat.storage.database import Session
     from webchat.storage.tables import Operator
 
-_AT_THE_TERMINAL = "(command line)"  # in the audit, where an operator's name stands; no name can be this one
 _INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 _BACKLOG = 2048  # connections that may wait until gunicorn takes them; its own default
 
@@ -58,6 +58,9 @@ def _version() -> str:
 def main() -> None:
     """Run and look after a webchat installation."""
     os.umask(0o077)  # conversations and password hashes: what is written is for this account alone
+
+
+main.add_command(key)
 
 
 @main.group()
@@ -159,7 +162,7 @@ def add_operator(name: str) -> None:
     try:
         with _database().write() as session:
             operators.add(session, name, password_hash)
-            audit.record(session, _AT_THE_TERMINAL, "operator.add", name)
+            audit.record(session, audit.AT_THE_TERMINAL, "operator.add", name)
     except Conflict:
         raise click.ClickException(f"There is an operator {name} already.") from None
     click.echo(f"Added {name}.")
@@ -176,7 +179,7 @@ def change_password(name: str) -> None:
     with database.write() as session:
         found = _existing(session, name)
         operators.set_password(session, found, password_hash)
-        audit.record(session, _AT_THE_TERMINAL, "operator.password", name)
+        audit.record(session, audit.AT_THE_TERMINAL, "operator.password", name)
     click.echo(f"Changed the password of {name}.")
 
 
