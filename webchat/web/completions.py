@@ -9,7 +9,7 @@ import socket
 import time
 from typing import TYPE_CHECKING, Any
 
-from flask import Blueprint, Response, jsonify, request, stream_with_context
+from flask import Blueprint, Response, jsonify, request
 
 from webchat.answering.completions import ChatMessage
 from webchat.answering.events import Delta, Failed
@@ -60,7 +60,7 @@ def complete() -> Response:
     if not wanted.stream:
         return jsonify(_whole(completion, head, _client_left()))
     chunks = _chunks(completion, head, _client_left(), include_usage=wanted.include_usage)
-    response = Response(stream_with_context(chunks), mimetype="text/event-stream")
+    response = Response(chunks, mimetype="text/event-stream")
     response.call_on_close(completion.cancel)  # also when not one chunk could be sent
     response.headers["X-Accel-Buffering"] = "no"  # proxies would collect the words
     return response
@@ -103,6 +103,7 @@ def _whole(completion: Completion, head: dict[str, Any], client_left: Callable[[
 def _chunks(
     completion: Completion, head: dict[str, Any], client_left: Callable[[], bool], *, include_usage: bool
 ) -> Iterator[bytes]:
+    """The answer as server-sent events. Runs when the request's context is gone, which leaves its sentences English."""
     head = head | {"object": "chat.completion.chunk"} | ({"usage": None} if include_usage else {})
     yield _chunk(head, {"role": "assistant", "content": ""})
     # Around the text every chunk is the same; it is made once, not for each.
