@@ -11,6 +11,7 @@ from support.visitor import Visitor, wait_until, wait_until_idle
 
 from webchat.answering.completions import Completion
 from webchat.answering.events import Delta, Finished
+from webchat.engine.worker import LocalEngine
 from webchat.storage import api_keys, faq
 from webchat.storage.tables import Conversation, Message
 from webchat.web.completions import _chunks
@@ -63,6 +64,15 @@ def test_both_models_are_listed(program, bare):
     models = program.models.list().data
     assert [model.id for model in models] == ["webchat", bare]
     assert {(model.object, model.owned_by) for model in models} == {("model", "webchat")}
+
+
+def test_a_model_may_be_named_as_remote_ones_are(new_app, held):
+    name = "Qwen/Qwen2.5-0.5B-Instruct:latest 中"
+    app = new_app(LocalEngine(name, lambda: held, max_running=2, max_waiting=2))
+    with program_of(app) as program:
+        assert [model.id for model in program.models.list()] == ["webchat", name]
+        assert program.chat.completions.create(**question(OPEN, model=name)).model == name
+        assert next(program.chat.completions.create(**question(OPEN, model=name, stream=True))).model == name
 
 
 @pytest.mark.parametrize("pipeline", [True, False])
