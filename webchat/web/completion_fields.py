@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _TOOL_ROLES = ("tool", "function")
 
+_LARGEST = 2**63 - 1
+
 # What samplers take: smallest, largest, whole numbers only.
 _SAMPLING = {
     "temperature": (0, 2, float),
@@ -28,7 +30,7 @@ _SAMPLING = {
     "min_p": (0, 1, float),
     "repeat_penalty": (1, 2, float),
     "top_k": (0, 1_000_000, int),
-    "seed": (-(2**63), 2**63 - 1, int),
+    "seed": (-_LARGEST - 1, _LARGEST, int),
 }
 _SUPPORTED = {
     "model",
@@ -181,18 +183,18 @@ def _part(part: object, where: str) -> str:
 def _most_tokens(given: Mapping[str, Any]) -> int | None:
     """The length of the answer, which has two names."""
     named = [name for name in ("max_completion_tokens", "max_tokens") if name in given]
-    lengths = {_number(given, name, 1, None, int) for name in named}
+    lengths = {_number(given, name, 1, _LARGEST, int) for name in named}
     if len(lengths) > 1:
         raise _refusal("max_tokens", "max_tokens and max_completion_tokens are the same; send one of them.")
     return next(iter(lengths), None)
 
 
-def _number(given: Mapping[str, Any], name: str, least: int, most: int | None, kind: type) -> Any:
+def _number(given: Mapping[str, Any], name: str, least: int, most: int, kind: type) -> Any:
     value = given[name]
-    fits = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    if not fits or value < least or (most is not None and not value <= most):  # nor may it be NaN
-        kinds, bounds = ("a whole number" if kind is int else "a number"), f"to {most}" if most is not None else "on"
-        raise _refusal(name, f"{name} must be {kinds} from {least} {bounds}.")
+    kinds = int if kind is int else int | float
+    if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:  # NaN is not, either
+        what = "a whole number" if kind is int else "a number"
+        raise _refusal(name, f"{name} must be {what} from {least} to {most}.")
     return value
 
 
