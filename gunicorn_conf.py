@@ -23,7 +23,7 @@ wsgi_app = "wsgi:app"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 worker_class = "webchat.web.worker.Worker"
 workers = 1
-# Every socket holds a thread, and so does every answer of POST /chat and /v1; the rest are for pages and health checks.
+# Every socket holds a thread, and so does every stream of POST /chat; the rest are for pages and health checks.
 threads = _settings.max_sockets + _settings.max_queue + _settings.max_parallel + 64
 # Beyond these gunicorn takes no more connections and lets them hang; ours are told why. The rest are kept-alive ones.
 worker_connections = threads + 1000
