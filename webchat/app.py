@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flask import Flask
 
 from webchat import engine as engine_room
+from webchat.answering.completions import Completions
 from webchat.answering.leases import LeaseKeeper
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
@@ -23,7 +24,7 @@ from webchat.engine.weights import ModelError, served_path
 from webchat.engine.worker import LocalEngine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
-from webchat.web import admin, api, chat, health, sse
+from webchat.web import admin, api, chat, completions, health, sse
 from webchat.web.assets import register_assets
 from webchat.web.cors import register_cors
 from webchat.web.errors import register_errors
@@ -61,7 +62,8 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     engine = engine or _engine(settings)
     answerer = Answerer(database, engine, _model_settings(settings))
     leases = LeaseKeeper(database, answerer)
-    app.extensions["webchat"] = Services(settings, database, engine, answerer, leases)
+    completing = Completions(answerer, database, engine, _model_settings(settings))
+    app.extensions["webchat"] = Services(settings, database, engine, answerer, leases, completing)
 
     secure(app, settings)
     register_languages(app)
@@ -70,7 +72,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     register_cors(app)
     register_assets(app)
     register_socket(app, settings.max_sockets)
-    for blueprint in (chat.bp, sse.bp, api.bp, health.bp):
+    for blueprint in (chat.bp, sse.bp, api.bp, completions.bp, health.bp):
         app.register_blueprint(blueprint)
     admin.register(app)
     app.jinja_env.globals["shop_name"] = settings.shop_name

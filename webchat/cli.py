@@ -15,6 +15,7 @@ import click
 
 from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
+from webchat.commands.key import key
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
 from webchat.engine.download import site
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from webchat.storage.database import Session
     from webchat.storage.tables import Operator
 
-_AT_THE_TERMINAL = "(command line)"  # in the audit, where an operator's name stands; no name can be this one
 _INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 _BACKLOG = 2048  # connections that may wait until gunicorn takes them; its own default
 
@@ -59,6 +59,9 @@ def _version() -> str:
 def main() -> None:
     """Run and look after a webchat installation."""
     os.umask(0o077)  # conversations and password hashes: what is written is for this account alone
+
+
+main.add_command(key)
 
 
 @main.group()
@@ -164,7 +167,7 @@ def add_operator(name: str) -> None:
     try:
         with _database().write() as session:
             operators.add(session, name, password_hash)
-            audit.record(session, _AT_THE_TERMINAL, "operator.add", name)
+            audit.record(session, audit.AT_THE_TERMINAL, "operator.add", name)
     except Conflict:
         raise click.ClickException(f"There is an operator {name} already.") from None
     click.echo(f"Added {name}.")
@@ -181,7 +184,7 @@ def change_password(name: str) -> None:
     with database.write() as session:
         found = _existing(session, name)
         operators.set_password(session, found, password_hash)
-        audit.record(session, _AT_THE_TERMINAL, "operator.password", name)
+        audit.record(session, audit.AT_THE_TERMINAL, "operator.password", name)
     click.echo(f"Changed the password of {name}.")
 
 

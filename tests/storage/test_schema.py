@@ -93,8 +93,8 @@ def test_upgrade_leaves_logging_alone(empty_file, tmp_path):
 
 @pytest.fixture
 def old_database(sqlite_database, monkeypatch):
-    """A database at an older revision than this version's: `0001` that has yet to become `0002`."""
-    monkeypatch.setattr(schema, "head", lambda: "0002")
+    """A database at an older revision than this version's: there is one more that it has yet to become."""
+    monkeypatch.setattr(schema, "head", lambda: "9999")
     return sqlite_database
 
 
@@ -105,7 +105,7 @@ def test_a_snapshot_is_made_before_an_existing_file_changes(old_database, tmp_pa
     assert schema.upgrade(old_database, tmp_path / "snapshots")
 
     (snapshot,) = (tmp_path / "snapshots").iterdir()
-    assert snapshot.name.endswith("-at-0001.db")
+    assert snapshot.name.endswith(f"-at-{schema._revision(old_database)}.db")
     with sqlite3.connect(snapshot) as copy:
         assert copy.execute("SELECT value FROM settings WHERE key = 'greeting'").fetchone() == ('"您好"',)
     copy.close()

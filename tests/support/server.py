@@ -44,7 +44,7 @@ class Server:
     """
 
     def __init__(self, data_dir: Path, model: Path, *, wsgi: str = "wsgi:app", **settings: object) -> None:
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self.model_name = model.stem
         self._wsgi = wsgi
         self._environment = {
@@ -75,7 +75,7 @@ class Server:
             self._process = subprocess.Popen(
                 [GUNICORN, "-c", CHECKOUT / "gunicorn_conf.py", "-b", bind, *arguments, self._wsgi],
                 pass_fds=[listener.fileno()],
-                cwd=self._data_dir,  # not the checkout: its .env is not ours
+                cwd=self.data_dir,  # not the checkout: its .env is not ours
                 env=self._environment,
                 stdout=log,
                 stderr=log,

@@ -93,7 +93,6 @@ def test_an_unknown_address_is_a_notice_for_htmx(alice):
         ("/api/v1/nowhere", {}),
         ("/api/v1/nowhere", HTMX),
         ("/api/v1/nowhere", {"Accept": "text/html"}),
-        ("/v1/nowhere", {}),
         ("/nowhere", {"Accept": "application/json"}),
     ],
 )

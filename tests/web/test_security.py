@@ -19,6 +19,8 @@ ROUTES = {
     "chat": ("POST", "/chat"),
     "preflight": ("OPTIONS", "/chat"),
     "messages": ("GET", "/api/v1/conversations/{conversation}/messages"),
+    "models": ("GET", "/v1/models"),
+    "completions": ("POST", "/v1/chat/completions"),
     "health": ("GET", "/healthz"),
     "ready": ("GET", "/readyz"),
     "metrics": ("GET", "/metrics"),

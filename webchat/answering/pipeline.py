@@ -112,7 +112,7 @@ class Answerer:
             Busy: only the model could answer, and its queue or this asker's share of it is full.
             StillAnswering: only the model could answer and it is busy with this conversation.
         """
-        known = self._known_answer(text)
+        known = self.known_answer(text)
         try:
             with self._database.write() as session:
                 turn = self._store(session, where, text, client_id, known=known, asker=asker)
@@ -129,6 +129,26 @@ class Answerer:
         else:
             self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
         return turn
+
+    def known_answer(self, text: str) -> dict[str, Any] | None:
+        """What rules or the FAQ say, as columns of the answer's row; None when only the model could answer."""
+        if reply := reply_to(text, shop=self._settings.shop, model=self._engine.name):
+            return {"source": "rule", "text": reply.text, "reason": f"rule: {reply.rule}"}
+        if match := self._faq.find(text):
+            matched = {
+                "question": match.question,
+                "answer": match.answer,
+                "phrasing": match.phrasing,
+                "how": "exact",
+            }
+            return {
+                "source": "faq",
+                "text": match.answer,
+                "entry": match.entry_id,
+                "matched": matched,
+                "reason": "exact",
+            }
+        return None
 
     def retry(self, conversation: Conversation, message_id: int, asker: Asker) -> Message | None:
         """Make an answer anew that was stopped, interrupted or failed; None when there is nothing to retry.
@@ -195,26 +215,6 @@ class Answerer:
         Without any it is worth asking too: a database that cannot be written any more is noticed by it.
         """
         return messages.renew_leases(session, self.owner, datetime.now(UTC) + LEASE)
-
-    def _known_answer(self, text: str) -> dict[str, Any] | None:
-        """What rules or the FAQ say, as columns of the answer's row."""
-        if reply := reply_to(text, shop=self._settings.shop, model=self._engine.name):
-            return {"source": "rule", "text": reply.text, "reason": f"rule: {reply.rule}"}
-        if match := self._faq.find(text):
-            matched = {
-                "question": match.question,
-                "answer": match.answer,
-                "phrasing": match.phrasing,
-                "how": "exact",
-            }
-            return {
-                "source": "faq",
-                "text": match.answer,
-                "entry": match.entry_id,
-                "matched": matched,
-                "reason": "exact",
-            }
-        return None
 
     def _require_room(self, asker: Asker) -> None:
         """Bound what waits: in the engine's queue, before it while the model is being loaded, and of one asker."""

@@ -11,6 +11,8 @@ from webchat.storage.tables import AuditRecord
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+AT_THE_TERMINAL = "(command line)"  # stands where an operator's name would; no name can be this one
+
 
 def record(session: Session, operator_name: str, action: str, subject: str, **detail: Any) -> None:
     """Note what was done, in the transaction that does it."""

@@ -231,6 +231,31 @@ class Operator(Base):
     signed_in_at: Mapped[datetime | None]
 
 
+class ApiKey(Base):
+    """What a program shows to use ``/v1``. The key itself is nowhere but with whoever was given it."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        # Of the keys in force each has a name of its own; one that was revoked gives its name back.
+        Index(
+            "uq_api_keys_name_in_force",
+            "name",
+            unique=True,
+            sqlite_where=sql("revoked_at IS NULL"),
+            postgresql_where=sql("revoked_at IS NULL"),
+        ),
+        _NEVER_REUSE_IDS,
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    name: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    per_minute: Mapped[int | None]  # completions; None: as many as it likes
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
 class Setting(Base):
     """A value that changes while the site runs."""
 

@@ -1,12 +1,13 @@
-"""The one error table: what was raised → a status and a sentence, as page, fragment or problem JSON.
+"""The one error table: what was raised → a status and a sentence, as page, fragment or JSON.
 
-Never a traceback, never the text of an exception that was not written for people.
+Programs get problem JSON, those of ``/v1`` OpenAI's error object. Never a traceback, never the text of an exception
+that was not written for people.
 """
 
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Response, g, jsonify, render_template, request
@@ -14,9 +15,10 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
+from webchat.answering.completions import ModelUnavailable, TooLong
 from webchat.answering.pipeline import Busy, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
-from webchat.web.fragments import notice
+from webchat.web.fragments import failure_sentence, notice
 from webchat.web.limits import seconds_to_wait
 from webchat.web.problems import Problem
 
@@ -26,7 +28,13 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 # Paths where programs call: they get problem JSON (RFC 9457) whatever they say they accept.
-_API_PREFIXES = ("/api/", "/v1/", "/chat", "/healthz", "/readyz", "/metrics")
+_API_PREFIXES = ("/api/", "/chat", "/healthz", "/readyz", "/metrics")
+_OPENAI_PREFIX = "/v1/"  # here they get what OpenAI's clients read, in English whatever they say they speak
+_OPENAI_CODES: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "invalid_api_key",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate_limit_exceeded",
+    HTTPStatus.SERVICE_UNAVAILABLE: "service_unavailable",
+}
 
 
 def register_errors(app: Flask) -> None:
@@ -40,6 +48,8 @@ def mark(response: Response, problem: Problem) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
+    if problem.status == HTTPStatus.UNAUTHORIZED and _for_openai_clients():
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 
@@ -48,12 +58,8 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             problem = error
-        case Busy():
-            sentence = _("Many people are asking right now. Please try again in a moment.")
-            problem = Problem(503, sentence, retry_after=error.retry_after)
-        case StillAnswering():
-            sentence = _("The last answer is still being written. Wait for it or stop it, then send again.")
-            problem = Problem(409, sentence)
+        case Busy() | StillAnswering() | ModelUnavailable() | TooLong():
+            problem = _no_answer(error)
         case StorageUnavailable():
             sentence = _("We cannot save anything right now, so nothing was sent. Please try again later.")
             problem = Problem(503, sentence, retry_after=10)
@@ -70,6 +76,21 @@ def problem_of(error: Exception) -> Problem:
     return problem
 
 
+def _no_answer(error: Busy | StillAnswering | ModelUnavailable | TooLong) -> Problem:
+    match error:
+        case Busy():
+            sentence = _("Many people are asking right now. Please try again in a moment.")
+            return Problem(503, sentence, retry_after=error.retry_after)
+        case StillAnswering():
+            sentence = _("The last answer is still being written. Wait for it or stop it, then send again.")
+            return Problem(409, sentence)
+        case ModelUnavailable():
+            return Problem(503, failure_sentence("no_model"), retry_after=5)
+        case TooLong():  # happens to programs only, in English
+            sentence = "The messages and the answer of at most max_tokens do not fit the model's context together."
+            return Problem(400, sentence, param="messages", code="context_length_exceeded")
+
+
 def respond(error: Exception) -> Response:
     """Answer a request that an exception has ended."""
     problem = problem_of(error)
@@ -80,6 +101,13 @@ def respond(error: Exception) -> Response:
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         response.allow.update(error.valid_methods)
     return response
+
+
+def openai_error(problem: Problem) -> dict[str, Any]:
+    """The error object that OpenAI's clients read, in a body or in the middle of a stream."""
+    kind = "server_error" if problem.status >= HTTPStatus.INTERNAL_SERVER_ERROR else "invalid_request_error"
+    code = problem.code or _OPENAI_CODES.get(problem.status)
+    return {"error": {"message": problem.detail, "type": kind, "param": problem.param, "code": code}}
 
 
 def _sentence(status: int) -> str:
@@ -96,7 +124,13 @@ def _sentence(status: int) -> str:
     return sentences.get(status, HTTPStatus(status).phrase if status in list(HTTPStatus) else _("The request failed."))
 
 
+def _for_openai_clients() -> bool:
+    return request.path.startswith(_OPENAI_PREFIX)
+
+
 def _body(problem: Problem) -> Response:
+    if _for_openai_clients():
+        return jsonify(openai_error(problem))
     if request.path.startswith(_API_PREFIXES):
         return _problem_json(problem)
     if request.headers.get("HX-Request"):

@@ -53,6 +53,8 @@ def day_name(moment: datetime, now: datetime) -> str:
 def _choose_locale() -> str:
     if not has_request_context():
         return LOCALES[0]
+    if request.path.startswith("/v1/"):  # whose errors name fields, and end up in logs
+        return "en"
     if (chosen := session.get("language")) in LOCALES:
         return str(chosen)
     best = request.accept_languages.best_match(["zh-CN", "zh", "en"], default="zh-CN")

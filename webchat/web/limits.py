@@ -1,10 +1,11 @@
-"""How often one visitor, and one network address, may ask. Health and static files are free."""
+"""How often one visitor, one network address and one API key may ask. Health and static files are free."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from flask import g
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
 from werkzeug.exceptions import HTTPException
@@ -56,6 +57,16 @@ def question_limits(view: F) -> F:
         exempt_when=lambda: not _asker(),
     )
     return cast("F", by_address(by_visitor(view)))
+
+
+def key_limit(view: F) -> F:
+    """Limit a view of ``/v1`` by the API key it is called with, as far as the key has a limit."""
+    limit = limiter.shared_limit(
+        lambda: f"{g.api_key.per_minute} per minute" if g.api_key.per_minute else "",
+        scope="api key",
+        key_func=lambda: g.api_key.name,
+    )
+    return cast("F", limit(view))
 
 
 def _asker() -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from flask import current_app
 
 if TYPE_CHECKING:
+    from webchat.answering.completions import Completions
     from webchat.answering.leases import LeaseKeeper
     from webchat.answering.pipeline import Answerer
     from webchat.config import Settings
@@ -24,6 +25,7 @@ class Services:
     engine: Engine
     answerer: Answerer
     leases: LeaseKeeper
+    completions: Completions
 
 
 def services() -> Services:

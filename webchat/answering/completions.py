@@ -1,0 +1,180 @@
+"""Answers for programs that bring the whole conversation with them: from all of webchat, or from the model alone.
+
+Nothing is stored but that an FAQ entry was hit. What is asked here belongs to no visitor and no conversation, so
+each request is its own owner in the engine's queue.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from webchat.answering.events import Delta, Failed, Finished
+from webchat.answering.normalise import has_han
+from webchat.answering.persona import persona
+from webchat.answering.pipeline import Busy
+from webchat.engine.generation import Ended, EngineError, PromptTooLong, QueueFull, Sampling, Text
+from webchat.engine.interface import ChatMessage, ChatRequest, Role
+from webchat.storage import faq
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from webchat.answering.events import Source
+    from webchat.answering.pipeline import Answerer
+    from webchat.answering.run import ModelSettings
+    from webchat.engine.generation import Generation, Output
+    from webchat.engine.interface import Engine
+    from webchat.storage.database import Database
+    from webchat.storage.tables import Language
+
+__all__ = ["ChatMessage", "Completion", "Completions", "ModelUnavailable", "Role", "TooLong", "Wish"]
+
+# The model as it is, without the habits that make a small one pleasant to chat with.
+_PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repeat_penalty=1.0)
+_LOADING_PATIENCE = 10.0  # seconds a request waits for a model that is still being loaded
+_BYTES_OF_A_TOKEN = 4  # on average: of English four letters, of Chinese one character and a third
+
+
+class TooLong(Exception):  # noqa: N818 - a state, named as callers say it
+    """What is asked and the answer do not fit the model's context together."""
+
+
+class ModelUnavailable(Exception):  # noqa: N818 - a state, named as callers say it
+    """There is no model that could answer, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a program asks for.
+
+    Attributes:
+        messages: the conversation, a question last.
+        max_new_tokens: where the answer ends; None for the site's own limit.
+        stop: strings that end the answer and are not part of it.
+        sampling: fields of the engine's ``Sampling`` that shall differ from the usual.
+    """
+
+    messages: tuple[ChatMessage, ...]
+    max_new_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An answer on its way.
+
+    Attributes:
+        source: where it comes from.
+        events: ``Delta``s, an empty one when a while has passed without text; then ``Finished`` or ``Failed``.
+        cancel: ends it early, when nobody reads it any more; an ended one stays as it is.
+    """
+
+    source: Source
+    events: Iterator[Delta | Finished | Failed]
+    cancel: Callable[[], None]
+
+
+class Completions:
+    """Completes conversations that are not ours to keep."""
+
+    def __init__(self, answerer: Answerer, database: Database, engine: Engine, settings: ModelSettings) -> None:
+        self._answerer = answerer
+        self._database = database
+        self._engine = engine
+        self._settings = settings
+
+    @property
+    def model(self) -> str:
+        """The name of the model alone."""
+        return self._engine.name
+
+    def answer(self, wish: Wish) -> Completion:
+        """Answer as the page would: rules, then the FAQ, then the model with its persona and what was said before.
+
+        Raises:
+            Busy, ModelUnavailable, TooLong: only the model could answer, and it cannot.
+        """
+        *_, question = wish.messages
+        if known := self._answerer.known_answer(question.text):
+            return self._known(known, wish)
+        return self._generate(self._with_persona(wish.messages), wish, Sampling(), self._settings.context_tokens)
+
+    def complete(self, wish: Wish) -> Completion:
+        """Have the model go on with the messages as they are; nothing is added and nothing is left out.
+
+        Raises:
+            Busy, ModelUnavailable, TooLong: the model cannot answer.
+        """
+        return self._generate(wish.messages, wish, _PLAIN, None)
+
+    def _known(self, known: Mapping[str, Any], wish: Wish) -> Completion:
+        if entry_id := known.get("entry"):
+            with self._database.write() as session:
+                faq.count_hit(session, entry_id)
+        text = known["text"]
+        # Counted by no tokenizer: these answers come without a model, and while it is missing too.
+        usage: dict[str, float] = {
+            "prompt_tokens": sum(_about_tokens(message.text) for message in wish.messages),
+            "new_tokens": _about_tokens(text),
+        }
+        events = iter((Delta(text), Finished(known["source"], "stop", usage)))
+        return Completion(known["source"], events, cancel=lambda: None)
+
+    def _with_persona(self, messages: tuple[ChatMessage, ...]) -> tuple[ChatMessage, ...]:
+        """The conversation under the shop's persona; what the program wants besides stands below it and is kept."""
+        question = messages[-1].text
+        language: Language = "zh" if has_han(question) else "en"
+        system = [persona(question, language, shop=self._settings.shop, model=self._engine.name)]
+        said = list(messages)
+        while said[0].role == "system":
+            system.append(said.pop(0).text)
+        return (ChatMessage("system", "\n\n".join(system)), *said)
+
+    def _generate(
+        self, messages: tuple[ChatMessage, ...], wish: Wish, usual: Sampling, context_tokens: int | None
+    ) -> Completion:
+        request = ChatRequest(
+            messages,
+            wish.max_new_tokens or self._settings.max_new_tokens,
+            context_tokens,
+            dataclasses.replace(usual, **wish.sampling),
+            wish.stop,
+            owner=uuid.uuid4().hex,
+        )
+        generation = self._submit(request)
+        return Completion("model", _events(generation), cancel=lambda: self._engine.cancel(generation))
+
+    def _submit(self, request: ChatRequest) -> Generation:
+        try:
+            self._engine.wait_until_ready(_LOADING_PATIENCE)
+            return self._engine.chat(request)
+        except QueueFull as error:
+            raise Busy(error.retry_after) from error
+        except PromptTooLong as error:
+            raise TooLong from error
+        except EngineError as error:
+            raise ModelUnavailable from error
+
+
+def _events(generation: Generation, heartbeat: float = 1.0) -> Iterator[Delta | Finished | Failed]:
+    """What arrives, as few events as it arrives in: text that came while the reader was busy is one ``Delta``."""
+    last: Output | None = None
+    while not isinstance(last, Ended):
+        outputs = generation.take(heartbeat)
+        last = outputs[-1] if outputs else None
+        text = "".join([output.text for output in outputs if isinstance(output, Text)])
+        if text or not isinstance(last, Ended):
+            yield Delta(text)
+    if last.reason == "error":
+        yield Failed("interrupted")  # the engine was closed under it
+    else:
+        stats = {name: value for name, value in dataclasses.asdict(last.stats).items() if value is not None}
+        yield Finished("model", last.reason, stats)
+
+
+def _about_tokens(text: str) -> int:
+    return -(-len(text.encode()) // _BYTES_OF_A_TOKEN)
