@@ -15,6 +15,7 @@ import click
 
 from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
+from webchat.bench.command import bench
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
 from webchat.engine.progress import megabytes
@@ -115,6 +116,9 @@ def serve() -> None:
     database.close()
     _announce(f"http://{_reachable(settings.host)}:{settings.port}", token)
     _become_gunicorn(listener)
+
+
+main.add_command(bench)
 
 
 @main.group()
