@@ -20,7 +20,7 @@ ROOMS = {
     "bench": {"bench"},  # measures over HTTP, from outside
 }
 LEAVES = {"accounts", "config", "observability"}
-ROOTS = {"webchat/__init__.py", "webchat/app.py", "webchat/cli.py", "wsgi.py"}
+ROOTS = ("webchat/__init__.py", "webchat/app.py", "webchat/cli.py", "webchat/commands/", "wsgi.py")
 # The services are handed to views by name and type; this is the one place where pages see the engine.
 EXCEPTIONS = {("webchat/web/services.py", "webchat.engine.worker")}
 
@@ -49,7 +49,7 @@ DOORS = {
     "pwdlib": ("webchat/accounts.py",),
     "pydantic": ("webchat/config.py",),
     "pydantic_settings": ("webchat/config.py",),
-    "click": ("webchat/cli.py", "webchat/bench/command.py"),
+    "click": ("webchat/cli.py", "webchat/commands/"),
     "gunicorn": ("gunicorn_conf.py", "webchat/web/worker.py"),
 }
 
@@ -91,7 +91,7 @@ FILES = {path.relative_to(CHECKOUT).as_posix(): imports(path) for path in SOURCE
 def breaches_of_rooms(files: dict[str, set[str]]) -> list[str]:
     found = []
     for name, imported in files.items():
-        if name in ROOTS or not name.startswith("webchat/"):
+        if name.startswith(ROOTS) or not name.startswith("webchat/"):
             continue
         room = Path(name).parts[1].removesuffix(".py")
         allowed = set() if room in LEAVES else ROOMS[room] | LEAVES
@@ -132,7 +132,7 @@ def test_the_exceptions_are_still_needed():
 
 def test_the_house_has_these_rooms_leaves_and_roots_and_no_others():
     entries = {path.name for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert entries == {"__init__.py", "app.py", "cli.py", *(f"{leaf}.py" for leaf in LEAVES), *ROOMS}
+    assert entries == {"__init__.py", "app.py", "cli.py", "commands", *(f"{leaf}.py" for leaf in LEAVES), *ROOMS}
 
 
 def test_no_room_is_imported_in_a_circle():

@@ -15,7 +15,7 @@ import click
 
 from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
-from webchat.bench.command import bench
+from webchat.commands.bench import bench
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
 from webchat.engine.progress import megabytes

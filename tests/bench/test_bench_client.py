@@ -123,6 +123,8 @@ def test_a_refusal_in_no_words_is_cut_short(peer, ask_peer, body):
         ([piece("好"), b"data: {junk\n\n"], "sent an event that is no JSON object: b'{junk'"),
         ([b"data: 7\n\n"], "sent an event that is no JSON object: b'7'"),
         ([event({"choices": [{}]})], "sent an event that is no part of an answer: {'choices': [{}]}"),
+        ([event({"choices": [{"delta": {"content": 7}}]})], "sent an event that is no part of an answer: "),
+        ([event({"choices": [], "usage": 7})], "sent an event that is no part of an answer: "),
         ([event({"choices": 7})], "sent an event that is no part of an answer: {'choices': 7}"),
         ([event({"x": "y" * 9999})], "sent an event that is no part of an answer: {'x': 'yyy"),
         ([piece("好"), event({"error": {"message": "out of memory"}})], "gave up during an answer: out of memory"),
@@ -196,7 +198,18 @@ def test_the_first_bare_model_is_asked_for_unless_another_is_named(peer, end):
 
 
 @pytest.mark.parametrize(
-    "url", ["", "localhost:8000", "ftp://x", "http://", "http://[::1", "http://x:99999", "http://x:0"]
+    "url",
+    [
+        "",
+        "localhost:8000",
+        "ftp://x",
+        "http://",
+        "http://[::1",
+        "http://x:99999",
+        "http://x:0",
+        "http://a b",
+        "http://a:b@c",
+    ],
 )
 def test_what_is_no_address(url):
     assert sentence_of(lambda: server_at("site", url, "", "m", 1)).startswith(f"{url} is not an address")
@@ -211,6 +224,24 @@ def test_a_server_that_lists_its_models_otherwise(peer, models):
 def test_a_server_without_a_bare_model(peer):
     peer.models = {"data": [{"id": "webchat"}]}
     assert sentence_of(lambda: server_at("site", peer.url, "", "", 30)).endswith("lists no model.")
+
+
+@pytest.mark.parametrize("key", ["sk\n1", "sk-é", "sk\0"])
+def test_what_is_no_key(peer, key):
+    assert sentence_of(lambda: server_at("peer", peer.url, key, "", 30)).startswith(
+        "What was given as the peer's API key"
+    )
+    assert peer.asked == []
+
+
+@pytest.mark.parametrize("host", ["x" * 300, "a..b"])
+def test_a_name_that_no_host_can_have(host):
+    assert "cannot be reached" in sentence_of(lambda: server_at("peer", f"http://{host}", "", "", 30))
+
+
+def test_lengths_that_are_no_numbers_are_not_known(peer, ask_peer):
+    peer.answer = lambda asked: iter([usage("many", None), piece("好", "stop")])
+    assert (ask_peer().tokens, ask_peer().prompt_tokens) == (None, None)
 
 
 def test_usage_beside_the_last_piece_counts_too(peer, ask_peer):

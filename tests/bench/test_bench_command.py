@@ -11,8 +11,8 @@ import pytest
 from click.testing import CliRunner
 from support.openai_server import DEADLINE, OpenAIServer, four_pieces
 
-from webchat.bench.command import shown_command
 from webchat.cli import main
+from webchat.commands.bench import shown_command
 from webchat.config import CHECKOUT
 
 QUICK = ("--scenario", "warm", "--levels", "1,2", "--rounds", "2", "--questions", "1")

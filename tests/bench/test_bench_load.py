@@ -113,7 +113,7 @@ def test_warm_streams_share_a_system_prompt_that_was_made_known_before(peer):
     results = measured(Plan((WARM,), (4,), rounds=1, questions=2, tokens=64), peer)
     assert len(set(systems(peer))) == 1
     limits = [asked.body["max_tokens"] for asked in peer.asked]
-    assert limits == [1] * 4 + [64] * 8
+    assert limits == [16] * 4 + [64] * 8
     assert results.runs[0].figures.answers == 8
 
 
@@ -132,8 +132,8 @@ def test_a_next_turn_goes_on_where_the_answer_ended_with_others_in_between(peer)
         assert then[:-2] == opening
         assert then[-2] == {"role": "assistant", "content": "一二三四五六"}
     sizes = [sum(len(message["content"]) for message in opening) for opening in (short, long)]
-    assert sizes[0] < 300
-    assert 2900 < sizes[1] < 3300
+    assert sizes[0] < 80
+    assert 2400 < sizes[1] < 2800
 
 
 def test_without_others_a_history_is_measured_once(peer):

@@ -21,6 +21,7 @@ Message = dict[str, str]
 
 _LONGEST_LINE = 1 << 20  # bytes of one event; more is no answer of 64 tokens
 _LONGEST_REASON = 200  # characters of what a server says about an error
+_FAILURES = (OSError, http.client.HTTPException, UnicodeError)  # the last: a host's name that cannot be one
 _PIPELINE = "webchat"  # the model name under which webchat answers from its FAQ too: another measurement
 
 
@@ -81,6 +82,8 @@ def server_at(name: str, url: str, key: str, model: str, timeout: float) -> Serv
     address = url.rstrip("/").removesuffix("/v1").rstrip("/")
     if not _is_address(address):
         raise BenchError(f"{url} is not an address to measure; write one as in http://127.0.0.1:8000")
+    if not (key.isascii() and key.isprintable()):
+        raise BenchError(f"What was given as the {name}'s API key holds characters that no key has.")
     server = Server(name, address, key)
     return Server(name, address, key, model or _first_model(server, timeout))
 
@@ -112,7 +115,7 @@ def ask(server: Server, messages: list[Message], tokens: int, timeout: float, st
         return _Stream(server, sent, sent + timeout).read(body, stop)
     except TimeoutError:
         raise BenchError(f"{_who(server)} did not finish an answer within {timeout:g} s.") from None
-    except (OSError, http.client.HTTPException) as error:
+    except _FAILURES as error:
         raise BenchError(f"{_who(server)} cannot be reached or broke off: {_plainly(error)}.") from None
 
 
@@ -126,7 +129,7 @@ class _Stream:
         self._pieces: list[float] = []
         self._text: list[str] = []
         self._finish: str | None = None
-        self._usage: dict[str, int] = {}
+        self._usage: dict[str, Any] = {}
 
     def read(self, body: dict[str, Any], stop: threading.Event) -> Answer:
         connection = _connection(self._server.url, self._deadline - self._sent)
@@ -150,13 +153,13 @@ class _Stream:
         if "error" in event:
             raise BenchError(f"{_who(self._server)} gave up during an answer: {_reason(event)}")
         try:
-            self._usage = event.get("usage") or self._usage
+            self._usage = dict(event.get("usage") or self._usage)
             for choice in event["choices"]:
                 self._finish = choice.get("finish_reason") or self._finish
                 if text := choice["delta"].get("content"):
                     self._pieces.append(time.perf_counter())
-                    self._text.append(text)
-        except (KeyError, TypeError, AttributeError):
+                    self._text.append("" + text)
+        except (KeyError, TypeError, AttributeError, ValueError):
             raise BenchError(
                 f"{_who(self._server)} sent an event that is no part of an answer: {event!r:.120}"
             ) from None
@@ -171,10 +174,14 @@ class _Stream:
             pieces=tuple(self._pieces),
             ended=time.perf_counter(),
             text="".join(self._text),
-            tokens=self._usage.get("completion_tokens"),
-            prompt_tokens=self._usage.get("prompt_tokens"),
+            tokens=_count(self._usage.get("completion_tokens")),
+            prompt_tokens=_count(self._usage.get("prompt_tokens")),
             early=self._finish != "length",
         )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _first_model(server: Server, timeout: float) -> str:
@@ -182,12 +189,12 @@ def _first_model(server: Server, timeout: float) -> str:
     try:
         listed = json.loads(_request(connection, server, "GET", "/v1/models").read(_LONGEST_LINE))
         names = [str(model["id"]) for model in listed["data"]]
-    except (ValueError, KeyError, TypeError):
-        raise BenchError(f"{_who(server)} does not list its models as OpenAI's interface does; name one.") from None
     except TimeoutError:
         raise BenchError(f"{_who(server)} did not answer within {timeout:g} s.") from None
-    except (OSError, http.client.HTTPException) as error:
+    except _FAILURES as error:
         raise BenchError(f"{_who(server)} cannot be reached: {_plainly(error)}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise BenchError(f"{_who(server)} does not list its models as OpenAI's interface does; name one.") from None
     finally:
         connection.close()
     bare = [name for name in names if name != _PIPELINE]
@@ -199,7 +206,10 @@ def _first_model(server: Server, timeout: float) -> str:
 def _is_address(url: str) -> bool:
     try:
         parts: SplitResult = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        spelt = url.isascii() and url.isprintable() and " " not in url
+        return (
+            spelt and parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in url
+        )
     except ValueError:  # brackets that do not match, a port beyond 65535
         return False
 

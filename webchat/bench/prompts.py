@@ -33,7 +33,8 @@ _REPLY = (
     "好的，我来为您详细说明。首先请检查包装和配件是否齐全，然后用温水把茶具里外冲洗两遍，自然晾干。"
     "第一次使用时水温不要太高，慢慢加热可以避免开裂。如果发现有裂纹或者缺少配件，请拍照发给我们，我们会在当天登记并尽快补发。"
 )
-_CHARACTERS_PER_TOKEN = 1.5  # of such Chinese in Qwen's vocabulary; what a prompt really took is reported
+_CHARACTERS_PER_TOKEN = 1.3  # of such conversations in Qwen's vocabulary; what a prompt really took is reported
+_NEXT_TURN = 80  # tokens that the answer and the next question add
 
 
 class Prompts:
@@ -55,10 +56,11 @@ class Prompts:
         return [_system(f"门店编号 {self._number(place)}。{_PERSONA}"), _visitor(self._question(place))]
 
     def conversation(self, place: str, tokens: int) -> list[Message]:
-        """A new conversation of about so many tokens that waits for its next answer."""
+        """A new conversation that waits for an answer; with this and a next question it has about so many tokens."""
+        enough = (tokens - _NEXT_TURN) * _CHARACTERS_PER_TOKEN
         messages = [_system(_BRIEF_PERSONA), _visitor(self._question(place))]
         for topic in cycle(_TOPICS):
-            if sum(len(message["content"]) for message in messages) >= tokens * _CHARACTERS_PER_TOKEN:
+            if sum(len(message["content"]) for message in messages) >= enough:
                 return messages
             messages += [_assistant(_REPLY), _visitor(f"谢谢。{topic}？")]
         raise AssertionError("a cycle has no end")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 COLD, WARM, HISTORY = "cold", "warm", "history"
 SHORT, LONG = 100, 2000  # tokens of the conversations whose next turns are compared
 _OTHERS_STREAMS = 8
-_OTHERS_TOKENS = 16
+_BRIEF = 16  # tokens of an answer that only has to have been given
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _cold(server: Server, plan: Plan, prompts: Prompts, place: str, level: int) 
 def _warm(server: Server, plan: Plan, prompts: Prompts, place: str, level: int) -> Found:
     """Each stream asks several questions; before, as many as there are streams made the system prompt known."""
     known = [[prompts.warm(f"{place}/before/{stream}")] for stream in range(level)]
-    run(server, known, 1, plan.timeout)
+    run(server, known, _BRIEF, plan.timeout)
     streams = [[prompts.warm(f"{place}/{stream}/{turn}") for turn in range(plan.questions)] for stream in range(level)]
     return [(level, 0, _figures(server, run(server, streams, plan.tokens, plan.timeout)))]
 
@@ -147,7 +147,7 @@ def _history(server: Server, plan: Plan, prompts: Prompts, place: str, others: i
     """The next turns of a short and a long conversation, after other visitors had theirs."""
     waiting = {size: _opened(server, plan, prompts, f"{place}/{size}", size) for size in (SHORT, LONG)}
     if others:
-        run(server, _other_conversations(prompts, place, others), _OTHERS_TOKENS, plan.timeout)
+        run(server, _other_conversations(prompts, place, others), _BRIEF, plan.timeout)
     return [
         (size, others, _figures(server, run(server, [[messages]], plan.tokens, plan.timeout)))
         for size, messages in waiting.items()

@@ -51,6 +51,7 @@ def own_site(weights: Path) -> Iterator[tuple[str, str]]:
     """
     with tempfile.TemporaryDirectory(prefix="webchat-bench-") as folder:
         environment = _environment(Path(folder), weights)
+        _webchat("model", "path", "--served", environment=environment)  # refuses what is no model at all
         _webchat("db", "upgrade", environment=environment)
         key = _webchat("key", "add", "bench", environment=environment)
         with _serving(Path(folder) / "server.log", environment):
