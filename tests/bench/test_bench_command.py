@@ -106,8 +106,10 @@ def test_a_server_that_fails_in_the_middle_leaves_what_was_measured(bench, peer,
 
 def test_a_server_that_refuses_is_told_and_written(bench, peer, tmp_path):
     peer.refusal = 401, b'{"error": {"message": "Invalid API key"}}'
-    file = tmp_path / "r.json"
-    done = bench("--url", peer.url, *QUICK, "--json", file)
+    file, page = tmp_path / "r.json", tmp_path / "r.md"
+    page.write_text("of an earlier run")
+    done = bench("--url", peer.url, *QUICK, "--json", file, "--markdown", page)
+    assert page.read_text() == "of an earlier run"
     assert refusal(done).endswith("does not accept the API key (status 401): Invalid API key")
     assert done.stdout == ""
     assert json.loads(file.read_text())["runs"] == []

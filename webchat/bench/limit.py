@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_BYTES = 512 << 20  # of all cores together: far more than any cache of a machine that one would serve from
+_BYTES = 256 << 20  # of all cores together: far more than any cache of a machine that one would serve from
 _PASSES = 20  # a second or so; the best of them counts, because others' work can only slow a pass down
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webchat.bench.client import BenchError
-from webchat.config import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +26,7 @@ _HOST = "127.0.0.1"
 _START = 180.0  # seconds: a slow machine reads the model from its disk and tries its speed
 _END = 20.0  # seconds: gunicorn's own grace is ten
 _LOOK_EVERY = 0.2
+_PATIENCE = 5.0  # seconds for one look: a processor that is loading a model answers late
 _UNLIMITED = "1000000 per second"
 
 
@@ -79,7 +79,7 @@ def _serving(log: Path, environment: dict[str, str]) -> Iterator[None]:
     with log.open("wb") as output:
         # A session of its own: Ctrl-C at the terminal reaches the bench alone, which then ends the site.
         server = subprocess.Popen(  # noqa: S603 - our own command
-            _command("serve"), cwd=CHECKOUT, env=environment, stdout=output, stderr=output, start_new_session=True
+            _command("serve"), env=environment, stdout=output, stderr=output, start_new_session=True
         )
     try:
         _wait_until_ready(server, int(environment["PORT"]), log)
@@ -99,7 +99,7 @@ def _wait_until_ready(server: subprocess.Popen[bytes], port: int, log: Path) -> 
 
 
 def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection(_HOST, port, timeout=_LOOK_EVERY)
+    connection = http.client.HTTPConnection(_HOST, port, timeout=_PATIENCE)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == http.client.OK
@@ -127,7 +127,7 @@ def _webchat(*arguments: str, environment: dict[str, str]) -> str:
         BenchError: it failed, with its own sentence.
     """
     done = subprocess.run(  # noqa: S603 - our own command
-        _command(*arguments), cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+        _command(*arguments), env=environment, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise BenchError(f"`webchat {' '.join(arguments)}` failed: {_last_line(done.stderr)}")

@@ -21,7 +21,7 @@ from webchat.bench.scenarios import COLD, HISTORY, WARM, Plan, Results, measure
 from webchat.bench.site import own_site, served_weights
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _KEYS = ("--key", "--against-key")
@@ -71,7 +71,7 @@ class _Levels(click.ParamType[tuple[int, ...]]):
 )
 @click.option(
     "--weights",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, dir_okay=False, resolve_path=True, path_type=Path),
     help="The model's file, for the machine's limit; without --url also the file to serve.",
 )
 @click.option("--json", "json_file", type=_FILE, help="Write every figure here.")
@@ -96,7 +96,7 @@ def bench(
     Without --url it starts a site of its own with this installation's model and ends it afterwards. What was measured
     before an error or Ctrl-C is shown and written too.
     """
-    files = {as_json: json_file, _svg: plot_file, _markdown: markdown_file}
+    files: dict[Callable[[Results], str], Path | None] = {as_json: json_file, _svg: plot_file, _markdown: markdown_file}
     wanted = {make: path for make, path in files.items() if path}
     _require_writable(wanted.values())
     results = Results(Plan(**load | {"scenarios": load["scenarios"] or (COLD, WARM, HISTORY)}))
@@ -113,36 +113,42 @@ def bench(
         results.error = "It was stopped."
         raise
     finally:
-        if results.runs:
-            print_report(results)
-        for make, path in wanted.items():
+        _show(results, wanted)
+
+
+def _show(results: Results, files: dict[Callable[[Results], str], Path]) -> None:
+    """Print and write what was measured; where nothing was, the pictures and pages of an earlier run stay."""
+    if results.runs:
+        print_report(results)
+    for make, path in files.items():
+        if results.runs or make is as_json:
             _write(path, make(results))
 
 
 @contextmanager
 def _site(results: Results, url: str | None, key: str, weights: Path | None) -> Iterator[tuple[str, str]]:
     """The server to measure, with the machine's limit noted before it has to work."""
-    if not url:
-        weights = weights or served_weights()
-    if weights:
-        results.limit = machine_limit(weights)
     if url:
+        results.limit = machine_limit(weights) if weights else None
         yield url, key
-    else:
-        assert weights  # noqa: S101 - for mypy: found above
-        with own_site(weights) as found:
-            yield found
+        return
+    weights = weights or served_weights()
+    results.limit = machine_limit(weights)
+    with own_site(weights) as found:
+        yield found
 
 
 @contextmanager
 def _ending_like_ctrl_c() -> Iterator[None]:
     """A closed terminal and a service manager do what Ctrl-C does: no site outlives the bench, no figure is lost."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) == signal.SIG_DFL]
+    for number in numbers:  # not what nohup ignores
+        signal.signal(number, signal.default_int_handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in numbers:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _markdown(results: Results) -> str:
