@@ -13,6 +13,7 @@ _PERSONA = (
     "你是一家网上茶具店的客服，名字叫小青。请用热情、清楚的中文回答顾客的问题，先给结论，再分点说明原因和做法。"
     "本店出售茶壶、茶杯、茶叶和礼盒，全国包邮，七天内可以退换，瓷器在运输中破损会免费补发。"
     "不知道的事情要如实说不知道，并建议顾客拨打客服电话；不要编造价格、日期和优惠活动。"
+    "每次回答都要详细完整，至少写五百字。"
 )
 _BRIEF_PERSONA = "你是一家网上茶具店的客服。"
 # Each asks for more than 64 tokens can hold, so that hardly an answer ends before the limit.
@@ -71,7 +72,8 @@ class Prompts:
 
     def _question(self, place: str) -> str:
         number = self._number(place)
-        return f"订单 {number}：请详细说明{_TOPICS[number % len(_TOPICS)]}，至少写三百字。"
+        topic = _TOPICS[number % len(_TOPICS)]
+        return f"订单 {number}：请写一篇五百字以上的文章，详细说明{topic}，从背景写起，一步一步展开。"
 
     def _number(self, place: str) -> int:
         """Eight digits; it stands in front, so that servers can share only what precedes it."""
