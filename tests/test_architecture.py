@@ -17,6 +17,7 @@ ROOMS = {
     "answering": {"answering", "engine", "storage"},
     "engine": {"engine"},
     "storage": {"storage"},
+    "bench": {"bench"},  # measures over HTTP, from outside
 }
 LEAVES = {"accounts", "config", "observability"}
 ROOTS = ("webchat/__init__.py", "webchat/app.py", "webchat/cli.py", "webchat/commands/", "wsgi.py")
@@ -31,7 +32,8 @@ DOORS = {
     "llama_cpp": ("webchat/engine/llama.py",),
     "huggingface_hub": ("webchat/engine/weights.py",),
     "httpx2": ("webchat/engine/",),
-    "rich": ("webchat/engine/progress.py",),
+    "rich": ("webchat/engine/progress.py", "webchat/bench/report.py"),
+    "pygal": ("webchat/bench/plot.py",),
     "flask": ("webchat/web/", "webchat/app.py"),
     "flask_babel": ("webchat/web/",),
     "flask_limiter": ("webchat/web/",),
@@ -114,6 +116,8 @@ def test_every_room_keeps_to_its_neighbours():
         ("webchat/storage/faq.py", "webchat.engine.worker"),
         ("webchat/answering/run.py", "webchat.web.sse"),
         ("webchat/web/chat.py", "webchat.engine"),
+        ("webchat/bench/site.py", "webchat.engine.weights"),
+        ("webchat/web/health.py", "webchat.bench.memory"),
         ("webchat/config.py", "webchat.observability"),
         ("webchat/web/admin/faq.py", "webchat"),
     ],
@@ -132,7 +136,7 @@ def test_the_house_has_these_rooms_leaves_and_roots_and_no_others():
 
 
 def test_no_room_is_imported_in_a_circle():
-    order = ["storage", "engine", "answering", "web"]
+    order = ["storage", "engine", "answering", "web", "bench"]
     for room, allowed in ROOMS.items():
         assert all(order.index(other) <= order.index(room) for other in allowed)
 

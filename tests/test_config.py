@@ -180,7 +180,7 @@ def test_settings_do_not_change_while_the_site_runs():
 
 def test_a_server_of_models_takes_more_at_once_unless_told_otherwise():
     url = "http://127.0.0.1:9/v1"
-    assert load_settings().answers_at_once == 8
+    assert load_settings().answers_at_once == 16
     assert load_settings(engine_url=url).answers_at_once == 32
     assert load_settings(engine_url=url, max_parallel=8).answers_at_once == 8
 

@@ -15,6 +15,7 @@ import click
 
 from webchat.accounts import hash_password, operator_name
 from webchat.answering.example_faq import load_into_new_database
+from webchat.commands.bench import bench
 from webchat.commands.key import key
 from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settings, unknown_settings
 from webchat.engine import weights
@@ -123,6 +124,9 @@ def serve() -> None:
     database.close()
     _announce(f"http://{_reachable(settings.host)}:{settings.port}", token)
     _become_gunicorn(listener)
+
+
+main.add_command(bench)
 
 
 @main.group()

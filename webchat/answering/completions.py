@@ -15,6 +15,7 @@ from webchat.answering.events import Delta, Failed, Finished
 from webchat.answering.normalise import has_han
 from webchat.answering.persona import persona
 from webchat.answering.pipeline import Busy
+from webchat.answering.run import failure_from
 from webchat.engine.generation import Ended, EngineError, PromptTooLong, QueueFull, Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest, Role
 from webchat.storage import faq
@@ -169,11 +170,14 @@ def _events(generation: Generation, heartbeat: float = 1.0) -> Iterator[Delta | 
         text = "".join([output.text for output in outputs if isinstance(output, Text)])
         if text or not isinstance(last, Ended):
             yield Delta(text)
-    if last.reason == "error":
-        yield Failed("interrupted")  # the engine was closed under it
+    if last.error:
+        yield Failed(failure_from(last.error))
+    elif last.reason == "error":
+        yield Failed("interrupted")  # the engine was closed under it, or its server broke off
     else:
+        reason = "length" if last.reason == "late" else last.reason
         stats = {name: value for name, value in dataclasses.asdict(last.stats).items() if value is not None}
-        yield Finished("model", last.reason, stats)
+        yield Finished("model", reason, stats)
 
 
 def _about_tokens(text: str) -> int:

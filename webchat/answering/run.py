@@ -91,7 +91,7 @@ class ModelRun:
         except EngineClosed:
             outcome = Failed("interrupted")
         except EngineError as error:
-            outcome = Failed(_FAILURES.get(type(error), "engine_error"))
+            outcome = Failed(failure_from(error))
         except Exception:
             log.exception("run failed", message_id=run.message_id)
             outcome = Failed("engine_error")
@@ -219,6 +219,11 @@ class ModelRun:
             stats=None if isinstance(outcome, Failed) else outcome.stats,
             reason=failure,
         )
+
+
+def failure_from(error: EngineError) -> Failure:
+    """What an engine's error means for the answer."""
+    return _FAILURES.get(type(error), "engine_error")
 
 
 def _status(outcome: Finished | Failed) -> Status:
