@@ -46,8 +46,11 @@ def program_at(server: Server) -> Iterator[OpenAI]:
 
 
 def question(text: str, **options: Any) -> dict[str, Any]:
-    """What ``chat.completions.create`` takes for a question to the whole of webchat."""
-    return {"model": "webchat", "messages": [{"role": "user", "content": text}]} | options
+    """What ``chat.completions.create`` takes for a question to the whole of webchat.
+
+    Greedy, unless told otherwise: among all tokens, the endless model's end has a small chance too.
+    """
+    return {"model": "webchat", "messages": [{"role": "user", "content": text}], "temperature": 0} | options
 
 
 def text_of_stream(stream: Any) -> str:

@@ -30,7 +30,7 @@ GUNICORN = Path(sys.executable).with_name("gunicorn")
 DEADLINE = 60.0  # seconds; reached only when something is broken
 _LOOK_EVERY = 0.02
 # Options with which an answer, of a model that does not end by itself, takes a minute.
-SLOW = {"wsgi": "support.slow_wsgi:app", "max_new_tokens": 4000, "context_tokens": 8192}
+SLOW = {"wsgi": "support.slow_wsgi:app", "max_new_tokens": 4000, "context_tokens": 8192, "max_parallel": 8}
 
 
 class Server:
