@@ -591,7 +591,7 @@ def test_two_thousand_short_answers_leave_nothing_behind(recorded):
     waiting.clear()
     assert engine.stats().answers == 2000
     assert len(backend._samplers) <= backend.sequences
-    assert engine._writers == {}
+    assert engine._delivery._writers == {}
     assert engine._cancelled == []
     assert not engine._scheduler.waiting
     assert not engine._scheduler.running

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
 from webchat.engine.cache import CacheLimits, KvCache
 from webchat.engine.calibration import UNMEASURED
+from webchat.engine.delivery import Delivery
 from webchat.engine.generation import (
-    Ended,
     EngineClosed,
     EngineUnavailable,
     FinishReason,
@@ -25,15 +24,12 @@ from webchat.engine.generation import (
     PromptTooLong,
     QueueFull,
     Request,
-    Stats,
-    Text,
     Waiting,
 )
 from webchat.engine.interface import EngineStats
 from webchat.engine.scheduler import SHORT, Job, Scheduler
 from webchat.engine.slots import common_prefix
 from webchat.engine.template import ChatTemplate
-from webchat.engine.text import TextAssembler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,18 +41,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-_FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
 _WORTH_WAITING = 16  # tokens of a prompt that somebody else is just computing
-_SMOOTHING = 0.2  # weight of the newest answer in the running mean
-
-
-@dataclass(eq=False, slots=True)
-class _Writer:
-    """What the worker keeps of a running generation besides the scheduler's job."""
-
-    text: TextAssembler
-    admitted_at: float
-    first_text_at: float | None = None
 
 
 class LocalEngine:
@@ -98,9 +83,7 @@ class LocalEngine:
         self._scheduler = Scheduler(max_running=max_running, max_waiting=max_waiting)
         self._cancelled: list[Generation] = []
         self._queue_changed = False
-        self._writers: dict[Job, _Writer] = {}
-        self._answers = self._prompt_tokens = self._reused_tokens = self._new_tokens = 0
-        self._mean_seconds = _FIRST_GUESS
+        self._delivery = Delivery()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
@@ -193,10 +176,10 @@ class LocalEngine:
                 problem=self._problem,
                 running=len(self._scheduler.running),
                 waiting=len(self._scheduler.waiting),
-                answers=self._answers,
-                prompt_tokens=self._prompt_tokens,
-                reused_tokens=self._reused_tokens,
-                new_tokens=self._new_tokens,
+                answers=self._delivery.answers,
+                prompt_tokens=self._delivery.prompt_tokens,
+                reused_tokens=self._delivery.reused_tokens,
+                new_tokens=self._delivery.new_tokens,
             )
 
     def close(self) -> None:
@@ -221,7 +204,7 @@ class LocalEngine:
 
     def _eta(self, position: int) -> float:
         """Seconds until the job with so many before it starts, when answers of the measured mean end in turn."""
-        return self._mean_seconds * (position + 1) / self._max_running
+        return self._delivery.mean_seconds * (position + 1) / self._max_running
 
     # ---- the engine's thread -------------------------------------------------------------------
 
@@ -290,7 +273,7 @@ class LocalEngine:
         backend.begin(job.placement.slot, request.sampling)
         job.computed, job.pending = job.placement.reused, list(request.prompt[job.placement.reused :])
         job.short = len(job.pending) <= SHORT
-        self._writers[job] = _Writer(TextAssembler(request.stop), time.monotonic())
+        self._delivery.begin(job)
         return True
 
     def _is_being_read(self, prompt: tuple[int, ...], cache: KvCache) -> bool:
@@ -313,78 +296,34 @@ class LocalEngine:
             job.computed += len(chunk.tokens)
             if not chunk.last:
                 job.pending = job.pending[len(chunk.tokens) :]
-            elif reason := self._take_token(job, next(chosen), backend):
+            elif reason := self._delivery.take(job, next(chosen), backend):
                 ended.append((job, reason))
         if ended:
             with self._note:
                 for job, reason in ended:
+                    self._scheduler.running.remove(job)
                     self._end(job, reason, cache)
-                self._queue_changed = True
-
-    def _take_token(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
-        """Append a token to an answer; the reason when the answer is complete with it."""
-        if backend.is_end(token):
-            return "stop"
-        job.pending = [token]
-        job.produced += 1
-        writer = self._writers[job]
-        if text := writer.text.push(backend.piece(token)):
-            writer.first_text_at = writer.first_text_at or time.monotonic()
-            job.generation.put(Text(text))
-        if writer.text.stopped:
-            return "stop"
-        return "length" if job.produced >= job.request.max_new_tokens else None
 
     def _settle_cancelled(self, cache: KvCache) -> None:
         for generation in self._cancelled:
             if job := self._scheduler.remove(generation):
-                self._finish(job, "stopped", cache)
-                self._queue_changed = True
+                self._end(job, "stopped", cache)
         self._cancelled.clear()
 
     def _settle_late(self, cache: KvCache) -> None:
         for job in self._scheduler.late(time.monotonic()):
             self._scheduler.remove(job.generation)
-            self._finish(job, "late", cache)
-            self._queue_changed = True
+            self._end(job, "late", cache)
 
     def _end(self, job: Job, reason: FinishReason, cache: KvCache) -> None:
-        self._scheduler.running.remove(job)
-        stats = self._finish(job, reason, cache)
-        if job.request.max_new_tokens == 1:
-            return  # reads a prompt ahead; says nothing about how long answers take
-        seconds = stats.total_seconds - stats.queued_seconds
-        self._mean_seconds += _SMOOTHING * (seconds - self._mean_seconds)
-
-    def _finish(self, job: Job, reason: FinishReason, cache: KvCache | None) -> Stats:
-        """Put ``Ended`` into the mailbox of a job the scheduler has let go."""
-        writer = self._writers.pop(job, None)
-        generation = job.generation
-        if writer and (text := writer.text.flush()):
-            generation.put(Text(text))
-        if job.placement and cache:
-            if job.request.keep and reason != "stopped":
-                cache.keep(job.placement.slot)
-            cache.release(job.placement.slot)
-        stats = self._stats_of(job, writer)
-        self._answers += 1
-        self._prompt_tokens += stats.prompt_tokens
-        self._reused_tokens += stats.reused_tokens
-        self._new_tokens += stats.new_tokens
-        generation.put(Ended(reason, stats))
-        return stats
-
-    def _stats_of(self, job: Job, writer: _Writer | None) -> Stats:
-        now, since = time.monotonic(), job.generation.submitted_at
-        first = writer.first_text_at if writer else None
-        return Stats(
-            prompt_tokens=len(job.request.prompt),
-            reused_tokens=job.placement.reused if job.placement else 0,
-            new_tokens=job.produced,
-            queued_seconds=(writer.admitted_at if writer else now) - since,
-            first_text_seconds=first - since if first else None,
-            total_seconds=now - since,
-        )
+        """End a job that the scheduler has let go, and keep what it has computed."""
+        self._delivery.end(job, reason)
+        self._queue_changed = True
+        if job.placement is None:
+            return
+        if job.request.keep and reason in ("stop", "length"):
+            cache.keep(job.placement.slot)
+        cache.release(job.placement.slot)
 
     def _announce_queue(self) -> None:
         self._queue_changed = False
@@ -402,5 +341,5 @@ class LocalEngine:
     def _end_all(self) -> None:
         for jobs in (self._scheduler.running, self._scheduler.waiting):
             for job in jobs:
-                self._finish(job, "error", None)
+                self._delivery.end(job, "error")
             jobs.clear()

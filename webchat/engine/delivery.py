@@ -1,0 +1,83 @@
+"""Delivery: from chosen tokens to the text in each mailbox, its end, and what all of it adds up to.
+
+Under the worker's lock, or on its thread alone where nothing else may change what is touched.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webchat.engine.generation import Ended, FinishReason, Stats, Text
+from webchat.engine.text import TextAssembler
+
+if TYPE_CHECKING:
+    from webchat.engine.backend import Backend
+    from webchat.engine.scheduler import Job
+
+_FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
+_SMOOTHING = 0.2  # weight of the newest answer in the running mean
+
+
+@dataclass(eq=False, slots=True)
+class _Writer:
+    """What is kept of a running generation besides the scheduler's job."""
+
+    text: TextAssembler
+    admitted_at: float
+    first_text_at: float | None = None
+
+
+class Delivery:
+    """Writes down tokens and ends. Totals count since the start."""
+
+    def __init__(self) -> None:
+        self.answers = self.prompt_tokens = self.reused_tokens = self.new_tokens = 0
+        self.mean_seconds = _FIRST_GUESS  # of an answer, from admission to end
+        self._writers: dict[Job, _Writer] = {}
+
+    def begin(self, job: Job) -> None:
+        """The job has been admitted."""
+        self._writers[job] = _Writer(TextAssembler(job.request.stop), time.monotonic())
+
+    def take(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
+        """Append a token to an answer; the reason when the answer is complete with it."""
+        if backend.is_end(token):
+            return "stop"
+        job.pending = [token]
+        job.produced += 1
+        writer = self._writers[job]
+        if text := writer.text.push(backend.piece(token)):
+            writer.first_text_at = writer.first_text_at or time.monotonic()
+            job.generation.put(Text(text))
+        if writer.text.stopped:
+            return "stop"
+        return "length" if job.produced >= job.request.max_new_tokens else None
+
+    def end(self, job: Job, reason: FinishReason) -> None:
+        """Put what is left of the text, and ``Ended``, into the job's mailbox."""
+        writer = self._writers.pop(job, None)
+        if writer and (text := writer.text.flush()):
+            job.generation.put(Text(text))
+        stats = _stats_of(job, writer)
+        self.answers += 1
+        self.prompt_tokens += stats.prompt_tokens
+        self.reused_tokens += stats.reused_tokens
+        self.new_tokens += stats.new_tokens
+        if reason in ("stop", "length") and job.request.max_new_tokens > 1:  # to read ahead is not to answer
+            self.mean_seconds += _SMOOTHING * (stats.total_seconds - stats.queued_seconds - self.mean_seconds)
+        job.generation.put(Ended(reason, stats))
+
+
+def _stats_of(job: Job, writer: _Writer | None) -> Stats:
+    now, since = time.monotonic(), job.generation.submitted_at
+    first = writer.first_text_at if writer else None
+    return Stats(
+        prompt_tokens=len(job.request.prompt),
+        reused_tokens=job.placement.reused if job.placement else 0,
+        new_tokens=job.produced,
+        queued_seconds=(writer.admitted_at if writer else now) - since,
+        first_text_seconds=first - since if first else None,
+        total_seconds=now - since,
+    )
