@@ -13,7 +13,7 @@ from webchat.engine.cache import CacheLimits, KvCache
 from webchat.engine.generation import Request, Sampling
 from webchat.engine.llama import LlamaBackend
 
-PARKED = CacheLimits(idle_cells=100, parked_bytes=1_000_000)
+PARKED = CacheLimits(block=1, idle_cells=100, parked_bytes=1_000_000)
 
 
 def words(seed: int, length: int) -> tuple[int, ...]:
@@ -50,7 +50,7 @@ def test_a_conversation_finds_its_state_again_after_many_others(backend):
 
 
 def test_without_room_for_parked_states_it_computes_anew(backend):
-    cache = KvCache(backend, CacheLimits(idle_cells=100))
+    cache = KvCache(backend, CacheLimits(block=1, idle_cells=100))
     play(backend, cache, words(1, 300))
     for number in range(5):
         play(backend, cache, words(100 + number, 200))
@@ -106,7 +106,7 @@ def kept(file, persona, **more):
     backend = ByteBackend(sequences=4, cells=2000)
     for name, value in more.items():
         setattr(backend, name, value)
-    cache = KvCache(backend, CacheLimits(file=file))
+    cache = KvCache(backend, CacheLimits(block=1, file=file))
     placement = cache.place(persona, len(persona))
     backend.decode([(placement.slot, placement.reused, list(persona[placement.reused :]), False)])
     cache.grow(placement.slot, persona[placement.reused :])
@@ -117,7 +117,7 @@ def kept(file, persona, **more):
 def test_a_new_process_knows_the_beginning(backend, file):
     kept(file, words(1, 50))
     kept(file, words(2, 50))
-    cache = KvCache(backend, CacheLimits(file=file))
+    cache = KvCache(backend, CacheLimits(block=1, file=file))
     assert play(backend, cache, (*words(1, 50), *words(5, 9))).reused == 50
     assert play(backend, cache, (*words(2, 50), *words(6, 9))).reused == 50
 
@@ -137,13 +137,13 @@ def test_a_new_process_knows_the_beginning(backend, file):
 def test_a_damaged_file_costs_its_contents_only(backend, file, damage):
     kept(file, words(1, 50))
     damage(file)
-    cache = KvCache(backend, CacheLimits(file=file))
+    cache = KvCache(backend, CacheLimits(block=1, file=file))
     assert play(backend, cache, (*words(1, 50), 7)).reused == 0
 
 
 def test_another_models_beginnings_are_left_alone(backend, file):
     kept(file, words(1, 50), identity="another")
-    cache = KvCache(backend, CacheLimits(file=file))
+    cache = KvCache(backend, CacheLimits(block=1, file=file))
     assert play(backend, cache, (*words(1, 50), 7)).reused == 0
 
 
@@ -185,7 +185,7 @@ def _likeliest(llama, sequence, start, tokens):
 
 def test_a_restarted_engine_reads_no_persona_again(tiny_model, tmp_path, serve):
 
-    limits, persona = CacheLimits(file=tmp_path / "prompts"), words(1, 80)
+    limits, persona = CacheLimits(block=1, file=tmp_path / "prompts"), words(1, 80)
     reused = []
     for _ in range(2):
         engine = serve(RecordedLlama(tiny_model, sequences=4, cells=1024, threads=1), limits=limits)

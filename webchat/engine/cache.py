@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webchat.engine.parking import ParkingLot
+from webchat.engine.scheduler import BLOCK
 from webchat.engine.slots import Slots
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from webchat.engine.backend import Backend
+    from webchat.engine.parking import Parked
     from webchat.engine.slots import Placement
 
 log = structlog.get_logger(__name__)
@@ -39,11 +41,13 @@ class CacheLimits:
         idle_cells: tokens in idle slots. They are shared without being copied, but every cell in use slows
             every step a little.
         parked_bytes: states in host memory.
+        block: known beginnings of prompts are used in whole blocks of so many tokens.
         file: where beginnings marked to be kept outlive the process; None keeps none.
     """
 
     idle_cells: int = 1024
     parked_bytes: int = 0
+    block: int = BLOCK
     file: Path | None = None
 
 
@@ -53,7 +57,7 @@ class KvCache:
     def __init__(self, backend: Backend, limits: CacheLimits) -> None:
         self._backend = backend
         self._limits = limits
-        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells)
+        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells, block=limits.block)
         self._parked = ParkingLot(limits.parked_bytes)
         self._beginnings: dict[tuple[int, ...], bytearray] = {}
         self._recall()
@@ -69,7 +73,7 @@ class KvCache:
         Returns:
             The placement, carried out; None when the running generations leave no room.
         """
-        parked = self._parked.find(prompt[:-1])
+        parked = self._find_parked(prompt)
         found = self._slots.place(prompt, reserve)
         if found is None:
             return None
@@ -83,7 +87,7 @@ class KvCache:
 
     def known(self, prompt: tuple[int, ...]) -> int:
         """How many tokens of a prompt would not have to be computed now."""
-        parked = self._parked.find(prompt[:-1])
+        parked = self._find_parked(prompt)
         return max(self._slots.known(prompt), parked[1] if parked else 0)
 
     def grow(self, slot: int, tokens: Sequence[int]) -> None:
@@ -105,6 +109,10 @@ class KvCache:
             return
         self._beginnings[tokens] = self._backend.save(slot)
         self._write()
+
+    def _find_parked(self, prompt: tuple[int, ...]) -> tuple[Parked, int] | None:
+        found = self._parked.find(prompt[:-1])
+        return found and (found[0], found[1] - found[1] % self._limits.block)
 
     def _prepare(self, placement: Placement) -> None:
         slot, reused, source = placement.slot, placement.reused, placement.source

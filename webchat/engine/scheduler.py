@@ -25,10 +25,13 @@ _STOP = 0.14
 _LEAST_STOP = 0.04  # where writing alone takes nearly that long
 # The same for a newcomer whose prompt is short: its first word is worth more than the others' next one.
 SHORT = 64  # tokens
+
+# llama.cpp rounds differently for some small numbers of tokens in a step; whole blocks of this many, however many,
+# come out the same.
+BLOCK = 16  # tokens
 _SHORT_STOP = 0.4
 
 _LEAST_BITE = 4  # prompt tokens read at a time, however slow the machine
-_FULL_BITE = 16  # prompt tokens that make a step worth its while; smaller prompts are read together
 _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
@@ -157,8 +160,8 @@ class Scheduler:
         """
         writing = [job for job in self.running if job.writing]
         reading = [job for job in self.running if not job.writing]
-        if reading and (self._owed <= 0 or not writing) and (chunks := self._read(reading, writing, max_batch)):
-            return chunks
+        if reading and (self._owed <= 0 or not writing) and (piece := self._read(reading, writing, max_batch)):
+            return [piece]
         return self._write(writing)
 
     def took(self, seconds: float) -> None:
@@ -169,37 +172,27 @@ class Scheduler:
         if self._reads:
             self._held += seconds
 
-    def _read(self, reading: list[Job], writing: list[Job], max_batch: int) -> list[Chunk]:
-        """The next pieces of prompts, the shortest first; none when writers have been held up long enough."""
-        reading.sort(key=lambda job: len(job.pending) - _AGING * job.passed_over)
-        chunks: list[Chunk] = []
-        taken = 0
-        for job in reading:
-            room = self._bite(job, writing, max_batch - taken, taken)
-            if room < min(_LEAST_BITE, len(job.pending)) or (chunks and taken + len(job.pending) > _FULL_BITE):
-                break
-            tokens = job.pending[:room]
-            chunks.append(Chunk(job, tokens, last=len(tokens) == len(job.pending)))
-            taken += len(tokens)
-        if not chunks:
+    def _read(self, reading: list[Job], writing: list[Job], max_batch: int) -> Chunk | None:
+        """The next piece of a prompt, the shortest first; None when writers have been held up long enough."""
+        job = min(reading, key=lambda job: len(job.pending) - _AGING * job.passed_over)
+        length = _piece(job, self._bite(job, writing, max_batch))
+        if not length:
             self._owed = len(writing)
-            return []
-        for job in reading[len(chunks) :]:
-            job.passed_over += 1
+            return None
+        for other in reading:
+            other.passed_over += other is not job
         if not writing:
             self._held = 0.0
-        self._expect(self.costs.read(taken), reads=bool(writing))
-        return chunks
+        self._expect(self.costs.read(length), reads=bool(writing))
+        return Chunk(job, job.pending[:length], last=length == len(job.pending))
 
-    def _bite(self, job: Job, writing: list[Job], most: int, taken: int) -> int:
+    def _bite(self, job: Job, writing: list[Job], most: int) -> int:
         """How many tokens of a prompt may be read now."""
         if not writing:
             return most
-        stop = max(_STOP - self._pace * self._round(len(writing)), _LEAST_STOP)
-        if job.short:
-            stop = _SHORT_STOP
-        readable = self.costs.readable((stop - self._held) / self._pace, taken + most) - taken
-        return max(readable, _LEAST_BITE) if self._held == 0 and not taken else readable
+        stop = _SHORT_STOP if job.short else max(_STOP - self._pace * self._round(len(writing)), _LEAST_STOP)
+        readable = self.costs.readable((stop - self._held) / self._pace, most)
+        return max(readable, _LEAST_BITE) if self._held == 0 else readable
 
     def _write(self, writing: list[Job]) -> list[Chunk]:
         """A token each for as many answers as are cheapest together, those first that have waited longest."""
@@ -226,3 +219,16 @@ class Scheduler:
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""
         self.waiting.sort(key=lambda job: job.request.owner == owner)  # stable
+
+
+def _piece(job: Job, room: int) -> int:
+    """How many tokens of a prompt to read, at most ``room``.
+
+    Pieces end at whole blocks of the prompt, and what is left after the last of them is a piece of its own: however
+    a prompt is cut, and wherever its known beginning ends, each token is computed in the same company.
+    """
+    blocks = (job.computed + len(job.pending)) // BLOCK * BLOCK - job.computed
+    if blocks <= 0:
+        return min(room, len(job.pending))
+    length = min(room, blocks)
+    return length - (job.computed + length) % BLOCK or length

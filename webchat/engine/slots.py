@@ -37,12 +37,14 @@ class _Slot:
 class Slots:
     """A fixed number of sequences over a fixed number of cells (one cell holds one token).
 
-    Idle slots hold at most ``idle_cells`` of them: what has ended waits elsewhere for its next turn.
+    What is reused of a prompt are whole blocks of ``block`` tokens. Idle slots hold at most ``idle_cells``: what
+    has ended waits elsewhere for its next turn.
     """
 
-    def __init__(self, count: int, cells: int, *, idle_cells: int) -> None:
+    def __init__(self, count: int, cells: int, *, idle_cells: int, block: int = 1) -> None:
         self.cells = cells
         self.idle_cells = idle_cells
+        self.block = block
         self._slots = [_Slot() for _ in range(count)]
         self._clock = 0
 
@@ -107,9 +109,15 @@ class Slots:
 
         Of equals the one that holds least besides, so that what many begin with stays in use by itself.
         """
-        shared = [(common_prefix(slot.tokens, prompt), -len(slot.tokens), i) for i, slot in enumerate(self._slots)]
+        shared = [
+            (self._whole(common_prefix(slot.tokens, prompt)), -len(slot.tokens), i)
+            for i, slot in enumerate(self._slots)
+        ]
         length, _, best = max(shared, default=(0, 0, 0))
         return (best, length) if length else (None, 0)
+
+    def _whole(self, length: int) -> int:
+        return length - length % self.block
 
     def _slot_to_use(self, idle: list[int], source: int | None, reused: int) -> int:
         """Continue in place when the idle source loses less than half by it; else an empty or the oldest slot."""
