@@ -15,7 +15,8 @@ from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
 from webchat.config import CHECKOUT, Settings, load_settings
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.weights import ModelError, served_path
+from webchat.engine.variants import file_in_use
+from webchat.engine.weights import ModelError
 from webchat.engine.worker import Engine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
@@ -86,35 +87,35 @@ def close_app(app: Flask) -> None:
 
 
 def _engine(settings: Settings) -> Engine:
+    weights = _weights(settings)
     return Engine(
-        _model_name(settings),
-        lambda: _load_model(settings),
+        weights.stem if isinstance(weights, Path) else Path(settings.model.partition("#")[0]).stem,
+        lambda: _load_model(settings, weights),
         max_running=settings.max_parallel,
         max_waiting=settings.max_queue,
         on_death=_end_process,
     )
 
 
-def _load_model(settings: Settings) -> Backend:
+def _weights(settings: Settings) -> Path | ModelError:
+    """The file to load, or why there is none: pages and FAQ answers work without."""
+    try:
+        return file_in_use(settings)
+    except ModelError as error:
+        return error
+
+
+def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
     from webchat.engine.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp's libraries: only who generates needs them
 
-    try:
-        path = served_path(settings)
-    except ModelError as error:
-        raise EngineUnavailable(str(error)) from error
+    if isinstance(weights, ModelError):
+        raise EngineUnavailable(str(weights)) from weights
     return LlamaBackend(
-        path,
+        weights,
         sequences=2 * settings.max_parallel,
         cells=max(settings.max_parallel * _CELLS_PER_ANSWER, 2 * settings.context_tokens),
         threads=settings.threads,
     )
-
-
-def _model_name(settings: Settings) -> str:
-    try:
-        return served_path(settings).stem
-    except ModelError:
-        return Path(settings.model.partition("#")[0]).stem
 
 
 def _model_settings(settings: Settings) -> ModelSettings:

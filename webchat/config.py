@@ -68,6 +68,9 @@ class Settings(BaseSettings):
     model: str = Field(
         DEFAULT_MODEL, description="`owner/repo/file.gguf` on the hub, a local path, or `https://…#sha256=…`."
     )
+    model_variant: Literal["as-is", "auto"] = Field(
+        "as-is", description="`as-is` serves the file as downloaded, `auto` the one that `webchat model tune` chose."
+    )
     secret_key: SecretStr = Field(
         SecretStr(""), description="Signs cookies; made and kept in the data directory when empty."
     )
