@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Fixtures that start the product as processes of its own: gunicorn, or the command line. That takes seconds, so tests
 # which use one are not in the fast lane.
-PROCESSES = {"server", "slow", "new_server", "machine", "start"}
+PROCESSES = {"server", "slow", "new_server", "machine", "start", "start_python"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

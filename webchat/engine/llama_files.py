@@ -107,6 +107,11 @@ def tensors(path: Path) -> list[Tensor]:
         _close_gguf(found)
 
 
+def types(path: Path) -> dict[str, str]:
+    """The type of each tensor of a GGUF file; see ``tensors``."""
+    return {tensor.name: tensor.type for tensor in tensors(path)}
+
+
 def _tensor(file: object, index: int) -> Tensor:
     name: bytes = _tensor_name(file, index)  # type: ignore[assignment]
     number: int = _tensor_type(file, index)  # type: ignore[assignment]
@@ -129,7 +134,7 @@ def load_mode(path: Path) -> int:
 def requantise(
     source: Path,
     target: Path,
-    types: Mapping[str, str],
+    kinds: Mapping[str, str],
     *,
     importance: Importance,
     threads: int,
@@ -140,7 +145,7 @@ def requantise(
     Args:
         source: a GGUF file of any types.
         target: the file to write.
-        types: the type of each tensor; those not named, and those that have it already, are copied.
+        kinds: the type of each tensor; those not named, and those that have it already, are copied.
         importance: of each column of some tensors; rounding errors there weigh as much (see ``importance``).
         threads: processor threads.
         on_tensor: told the number of each tensor, from 1, when its turn comes.
@@ -151,8 +156,8 @@ def requantise(
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype, params.allow_requantize = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0, True
     params.nthread, params.max_buf_size = threads, _BUFFER
-    kept = {tensor.name: tensor.type for tensor in tensors(source) if tensor.type in TYPES}
-    params.tt_overrides = _overrides(kept | dict(types))
+    kept = {name: kind for name, kind in types(source).items() if kind in TYPES}
+    params.tt_overrides = _overrides(kept | dict(kinds))
     params.imatrix = _columns(importance)
     complaints: list[str] = []
     with _listening(on_tensor, complaints.append):
@@ -161,10 +166,10 @@ def requantise(
         raise EngineUnavailable(f"{source.name} could not be quantised: {complaints[-1] if complaints else status}")
 
 
-def _overrides(types: Mapping[str, str]) -> object:
+def _overrides(kinds: Mapping[str, str]) -> object:
     """llama.cpp takes regular expressions and applies the first that is found in a name; the last one is null."""
-    overrides = (llama_cpp.llama_model_tensor_override * (len(types) + 1))()
-    for override, (name, kind) in zip(overrides, types.items(), strict=False):
+    overrides = (llama_cpp.llama_model_tensor_override * (len(kinds) + 1))()
+    for override, (name, kind) in zip(overrides, kinds.items(), strict=False):
         override.pattern, override.type = f"^{re.escape(name)}$".encode(), TYPES[kind]
     return overrides
 

@@ -7,46 +7,41 @@ ends. Nothing else changes before the last step.
 from __future__ import annotations
 
 import fcntl
-import re
 import shutil
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
 from webchat.engine import measure
-from webchat.engine.download import ModelError, Unavailable, length, require_space
+from webchat.engine.download import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import tensors
+from webchat.engine.llama_files import types
 from webchat.engine.making import make
 from webchat.engine.processor import cores, processor
 from webchat.engine.progress import Meter, say
-from webchat.engine.recipes import AS_IS, BOUND_FROM_DOWNLOAD, BOUND_FROM_ORIGINAL, RECIPES, Measured, choose, gain
-from webchat.engine.sources import HubFile, Record, parse_source, record_path
+from webchat.engine.recipes import (
+    AS_IS,
+    RECIPES,
+    Measured,
+    can_become,
+    choose,
+    gain,
+)
 from webchat.engine.tuning_report import write_plot
+from webchat.engine.tuning_source import Source, best_source, discard
 from webchat.engine.variants import Result, keep, result_path, sha256, tuning_dir
-from webchat.engine.weights import fetch, served_path
+from webchat.engine.weights import served_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from webchat.config import Settings
     from webchat.engine.measure import Reading
 
-_ROUNDS = 5
-_FINER = ("q8_0", "fp16", "f16", "bf16")  # the first is half as large as the others and as good
+_ROUNDS = 3
 _SECONDS_PER_BYTE = 3e-7  # of one thread that looks for the best rounding of the download's weights
-
-
-@dataclass(frozen=True)
-class _Source:
-    """What candidates are made from."""
-
-    path: Path
-    bound: float
-    fetched: bool = False
 
 
 def tune(settings: Settings, *, again: bool = False) -> Result:
@@ -115,28 +110,32 @@ class _Tuning:
     def run(self) -> Result:
         require_space(self._workshop, len(RECIPES) * length(self._download))
         self._say_how_long()
-        source = _best_source(self._settings, self._download)
+        source = best_source(self._settings, self._download)
         try:
             readings = self._make_and_read(source)
         finally:
             if source.fetched:
-                _discard(source.path)
+                discard(source.path)
         measured = _summary(self._files, readings, self._race())
         return self._keep(source, measured, choose(measured, source.bound))
 
     def _say_how_long(self) -> None:
         speed = measure.speed(self._download, self._threads)
         reading = measure.TOKENS / speed["prefill"] + measure.seconds_of_speed(speed) * _ROUNDS
-        making = _SECONDS_PER_BYTE * length(self._download) / self._threads
-        minutes = (len(self._files) * reading + len(RECIPES) * making) / 60
+        making = _SECONDS_PER_BYTE * length(self._download) / self._threads  # all of them: each begins with the last
+        minutes = (len(self._files) * reading + making) / 60
         say(f"Making and measuring {len(RECIPES)} files beside {self._download.name}: about {minutes:.0f} minutes.")
 
-    def _make_and_read(self, source: _Source) -> dict[str, dict[str, Reading]]:
+    def _make_and_read(self, source: Source) -> dict[str, dict[str, Reading]]:
         readings = {AS_IS: measure.read_texts(self._download, self._threads)}
         weights = measure.importance(source.path, self._threads)
-        kept = {tensor.name: tensor.type for tensor in tensors(self._download)}
+        original, kept = types(source.path), types(self._download)
+        made = {source.path: original}
         for name, recipe in RECIPES.items():
-            make(source.path, self._files[name], recipe.types(kept), weights, self._threads)
+            wanted = {matrix: kind for matrix, kind in recipe.types(kept).items() if matrix in original}
+            nearest = next(file for file in reversed(made) if can_become(made[file], wanted, original))
+            make(nearest, self._files[name], wanted, weights, self._threads)
+            made[self._files[name]] = types(self._files[name])
             readings[name] = measure.read_texts(self._files[name], self._threads)
         return readings
 
@@ -151,7 +150,7 @@ class _Tuning:
                     meter.update(sum(map(len, rounds)))
         return rounds
 
-    def _keep(self, source: _Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
+    def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
         tuned = None if winner.name == AS_IS else self._files[winner.name]
         result = Result(
             download=self._download.name,
@@ -168,38 +167,6 @@ class _Tuning:
         write_plot(result, result_path(self._settings, self._download).with_suffix(".svg"))
         keep(self._settings, self._download, result, tuned)
         return result
-
-
-def _best_source(settings: Settings, download: Path) -> _Source:
-    """The model's file with the least rounding: beside the download, from the hub, or the download itself."""
-    for path in _finer_names(download):
-        if length(path):
-            return _Source(path, BOUND_FROM_ORIGINAL)
-    configured = parse_source(settings.model)
-    record = Record.beside(download)
-    if isinstance(configured, HubFile) and record and configured.gave(record):
-        for path in _finer_names(Path(configured.path)):
-            try:
-                finer = settings.model_copy(update={"model": f"{configured.repository}/{path}"})
-                return _Source(fetch(finer), BOUND_FROM_ORIGINAL, fetched=True)
-            except Unavailable as problem:
-                say(str(problem))
-    say(f"No file with less rounding is at hand: making candidates from {download.name} itself.")
-    return _Source(download, BOUND_FROM_DOWNLOAD)
-
-
-def _finer_names(path: Path) -> list[Path]:
-    """How the same model's finer files are called: ``…-q8_0.gguf`` and the like, beside ``…-q4_k_m.gguf``."""
-    rounded = re.search(r"(?i)(?<![a-z0-9])i?q[2-6]_[a-z0-9_]+$", path.stem)
-    if rounded is None:
-        return []
-    stem, upper = path.stem[: rounded.start()], rounded[0].isupper()
-    return [path.with_name(f"{stem}{name.upper() if upper else name}.gguf") for name in _FINER]
-
-
-def _discard(path: Path) -> None:
-    path.unlink(missing_ok=True)
-    record_path(path).unlink(missing_ok=True)
 
 
 def _summary(
