@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import os
 import re
 import shutil
@@ -469,7 +470,8 @@ def test_a_tuned_file_is_served_under_its_own_name(shop, four_bits, tmp_path):
         close_app(application)
 
 
-def test_the_server_warns_once_when_it_cannot_serve_a_tuned_file(shop, capsys):
+def test_the_server_warns_once_when_it_cannot_serve_a_tuned_file(shop, capsys, monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # or later tests would log to what is captured here
     close_app(create_app(shop))
     assert capsys.readouterr().err.count("webchat model tune") == 1
 

@@ -57,8 +57,8 @@ def _gentle(name: str, layers: str) -> Recipe:
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _gentle("iq4_nl-15of24", "3579"),
-        _gentle("iq4_nl-19of24", "37"),
+        _gentle("iq4_nl-gentle", "3579"),
+        _gentle("iq4_nl-mild", "37"),
         Recipe("iq4_nl-ffn", (*_BASE, (_FEED_FORWARD, "iq4_nl"))),
         Recipe("iq4_nl", ((_ATTENTION, "iq4_nl"), *_BASE, (_FEED_FORWARD, "iq4_nl"))),
         Recipe("q4_0", ((_ATTENTION, "q4_0"), (_FEED_FORWARD, "q4_0"), (_OUTPUT, "q4_0"))),
