@@ -28,7 +28,7 @@ DOORS = {
     "sqlalchemy": ("webchat/storage/", "migrations/"),
     "alembic": ("webchat/storage/schema.py", "migrations/"),
     "psycopg": (),
-    "llama_cpp": ("webchat/engine/llama.py", "webchat/engine/llama_files.py"),
+    "llama_cpp": ("webchat/engine/llama",),
     "huggingface_hub": ("webchat/engine/weights.py",),
     "httpx2": ("webchat/engine/",),
     "rich": ("webchat/engine/progress.py", "webchat/engine/tuning_report.py"),

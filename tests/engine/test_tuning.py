@@ -29,7 +29,8 @@ from webchat.config import CHECKOUT, load_settings
 from webchat.engine import measure
 from webchat.engine.download import ModelError, sha256_of
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import Reader, load_mode, requantise, types
+from webchat.engine.llama_files import load_mode, requantise, types
+from webchat.engine.llama_reader import Reader
 from webchat.engine.making import make
 from webchat.engine.processor import processor
 from webchat.engine.recipes import AS_IS, RECIPES, Measured, Recipe, can_become, choose, gain

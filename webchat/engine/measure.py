@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from webchat.engine.generation import Sampling
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.llama_files import Reader
+from webchat.engine.llama_reader import Reader
 from webchat.engine.progress import Meter
 
 if TYPE_CHECKING:
