@@ -261,6 +261,15 @@ def test_without_a_download_there_is_nothing_to_tune(command, model):
     assert "none.gguf" in result.stderr
 
 
+def test_a_disk_without_room_is_named_before_anything_is_made(command, tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    os.truncate(tmp_path / "tiny-q4_k_m.gguf", free // len(RECIPES) + 10**9)  # a hole: it takes no room itself
+    result = command("tune")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert re.search(r"^Error: Tuning needs [\d,.]+ MB in .* are free", result.stderr, re.MULTILINE)
+    assert left_in(tmp_path / "data" / "models") == []
+
+
 def test_a_model_that_cannot_be_served_is_refused(command, tmp_path):
     result = command("tune", WEBCHAT_MODEL=str(write_recurrent_model(tmp_path / "mamba.gguf")))
     assert (result.exit_code, result.stdout) == (1, "")

@@ -108,7 +108,7 @@ class _Tuning:
         self._files = {AS_IS: download} | {name: workshop / f"{name}.gguf" for name in RECIPES}
 
     def run(self) -> Result:
-        require_space(self._workshop, len(RECIPES) * length(self._download))
+        require_space(self._workshop, len(RECIPES) * length(self._download), "Tuning")
         self._say_how_long()
         source = best_source(self._settings, self._download)
         try:
