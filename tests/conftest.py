@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Fixtures that start the product as processes of its own: gunicorn, or the command line; and llama.cpp's server, which
 # only `make test` installs. That takes seconds, so tests which use one are not in the fast lane.
-PROCESSES = {"server", "slow", "new_server", "machine", "start", "peer"}
+PROCESSES = {"server", "slow", "new_server", "machine", "start", "start_python", "peer"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

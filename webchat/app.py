@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from flask import Flask
 
@@ -20,7 +20,8 @@ from webchat.engine.calibration import recall
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.remote import RemoteEngine
 from webchat.engine.upstream import Address
-from webchat.engine.weights import ModelError, served_path
+from webchat.engine.variants import file_in_use
+from webchat.engine.weights import ModelError
 from webchat.engine.worker import LocalEngine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
@@ -104,39 +105,39 @@ def _engine(settings: Settings) -> Engine:
             on_death=_end_process,
         )
     folder = settings.data_dir / "engine"
+    weights = _weights(settings)
     return LocalEngine(
-        _model_name(settings),
-        lambda: _load_model(settings),
+        weights.stem if isinstance(weights, Path) else Path(settings.model.partition("#")[0]).stem,
+        lambda: _load_model(settings, weights),
         max_running=settings.max_parallel,
         max_waiting=settings.max_queue,
         limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=folder / "prompts"),
         calibrate=lambda backend: recall(
-            backend, folder, served_path(settings), threads=settings.threads, most=settings.max_parallel
+            backend, folder, cast("Path", weights), threads=settings.threads, most=settings.max_parallel
         ),
         on_death=_end_process,
     )
 
 
-def _load_model(settings: Settings) -> Backend:
+def _weights(settings: Settings) -> Path | ModelError:
+    """The file to load, or why there is none: pages and FAQ answers work without."""
+    try:
+        return file_in_use(settings)
+    except ModelError as error:
+        return error
+
+
+def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
     from webchat.engine.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp's libraries: only who generates needs them
 
-    try:
-        path = served_path(settings)
-    except ModelError as error:
-        raise EngineUnavailable(str(error)) from error
+    if isinstance(weights, ModelError):
+        raise EngineUnavailable(str(weights)) from weights
     return LlamaBackend(
-        path,
+        weights,
         sequences=2 * settings.max_parallel,
         cells=max(_CELLS, 2 * settings.context_tokens),
         threads=settings.threads,
     )
-
-
-def _model_name(settings: Settings) -> str:
-    try:
-        return served_path(settings).stem
-    except ModelError:
-        return Path(settings.model.partition("#")[0]).stem
 
 
 def _model_settings(settings: Settings) -> ModelSettings:

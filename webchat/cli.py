@@ -21,6 +21,7 @@ from webchat.config import CHECKOUT, ONE_WORKER, ConfigurationError, load_settin
 from webchat.engine import weights
 from webchat.engine.download import site
 from webchat.engine.progress import megabytes
+from webchat.engine.variants import file_in_use
 from webchat.storage import audit, operators, schema
 from webchat.storage.database import Conflict, Database, StorageUnavailable
 
@@ -83,7 +84,12 @@ def fetch() -> None:
 @model.command("list")
 def list_() -> None:
     """Show the weights on this machine; the one in use has a star."""
-    files = weights.stored_files(load_settings())
+    settings = load_settings()
+    try:
+        in_use = _file_in_use(settings)
+    except weights.ModelMissing:
+        in_use = None
+    files = weights.stored_files(settings, in_use)
     if not files:
         click.echo("No weights on this machine yet: type `webchat model fetch`.", err=True)
     width = max((len(file.name) for file in files), default=0)
@@ -93,16 +99,37 @@ def list_() -> None:
 
 
 @model.command()
-@click.option("--served", is_flag=True, help="The file the server loads.")
-def path(*, served: bool) -> None:  # noqa: ARG001 - weights are served as fetched: both answers are the same file
-    """Print where the weights are."""
-    click.echo(weights.served_path(load_settings()))
+@click.option("--served", is_flag=True, help="The file the server loads, which may be the tuned one.")
+def path(*, served: bool) -> None:
+    """Print where the weights are, as downloaded."""
+    settings = load_settings()
+    click.echo(_file_in_use(settings) if served else weights.served_path(settings))
 
 
-@model.command()
+@model.command(short_help="Check that the weights are whole.")
 def verify() -> None:
-    """Read the weights in use and compare them with what was fetched."""
-    click.echo(weights.verify(load_settings()))
+    """Compare the weights in use, and the download they were made from, with what was once written."""
+    settings = load_settings()
+    for file in dict.fromkeys((weights.served_path(settings), _file_in_use(settings))):
+        click.echo(weights.verify(file))
+
+
+@model.command(short_help="Find the fastest weights for this machine.")
+@click.option("--again", is_flag=True, help="Measure anew although there is a result.")
+def tune(*, again: bool) -> None:
+    """Make other files of the same model, measure all of them here, and keep the fastest whose answers are as good.
+
+    It takes some minutes, best while nothing else runs. WEBCHAT_MODEL_VARIANT=auto then serves the file it chose.
+    """
+    from webchat.engine import tuning, tuning_report  # noqa: PLC0415 - loads llama.cpp's libraries and the plotter
+
+    settings = load_settings()
+    result = tuning.tune(settings, again=again)
+    tuning_report.print_table(result)
+    click.echo(f"Plot: {tuning.plot_path(settings)}")
+    click.echo(f"Chosen: {result.chosen}" + (f", {result.file}" if result.file else ""))
+    if result.file and settings.model_variant != "auto":
+        click.echo("Set WEBCHAT_MODEL_VARIANT=auto and restart the server to use it.", err=True)
 
 
 @main.command()
@@ -231,7 +258,7 @@ def _warn(settings: Settings) -> None:
     if settings.engine_url:
         return
     try:
-        weights.served_path(settings)
+        weights.served_path(settings)  # whether it is tuned, the server itself says
     except weights.ModelError as error:
         click.echo(f"Warning: AI answers are off; FAQ answers work. {error}", err=True)
 
@@ -288,6 +315,10 @@ def _reachable(host: str) -> str:
     """An address a browser on this machine can open for what the server listens on."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}  # noqa: S104 - compared with, not bound
     return everywhere.get(host, f"[{host}]" if ":" in host else host)
+
+
+def _file_in_use(settings: Settings) -> Path:
+    return file_in_use(settings, lambda sentence: click.echo(f"Warning: {sentence}", err=True))
 
 
 def _database() -> Database:

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     model: str = Field(
         DEFAULT_MODEL, description="`owner/repo/file.gguf` on the hub, a local path, or `https://…#sha256=…`."
     )
+    model_variant: Literal["as-is", "auto"] = Field(
+        "as-is", description="`as-is` serves the file as downloaded, `auto` the one that `webchat model tune` chose."
+    )
     engine_url: str = Field(
         "",
         description="Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) instead of a model here: `https://…/v1`.",

@@ -112,7 +112,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def require_space(folder: Path, needed: int) -> None:
+def require_space(folder: Path, needed: int, what: str = "The download") -> None:
     """Refuse to begin what the disk cannot hold.
 
     Raises:
@@ -121,7 +121,7 @@ def require_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ModelError(
-            f"The download needs {megabytes(needed)} in {folder}, and {megabytes(free)} are free: "
+            f"{what} needs {megabytes(needed)} in {folder}, and {megabytes(free)} are free: "
             "make room or point WEBCHAT_DATA_DIR to a larger disk."
         )
 

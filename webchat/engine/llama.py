@@ -20,6 +20,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
 import llama_cpp
 
 from webchat.engine.generation import EngineUnavailable
+from webchat.engine.llama_files import load_mode
+from webchat.engine.processor import cores
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +67,7 @@ class LlamaBackend:
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         try:
             self._require_servable(path)
-            self._context = self._open_context(threads or _cores())
+            self._context = self._open_context(threads or cores())
         except EngineUnavailable:
             llama_cpp.llama_model_free(self._model)
             raise
@@ -231,7 +233,7 @@ def _load_model(path: Path) -> int:
     if not path.is_file():
         raise EngineUnavailable(f"there is no model file at {path}")
     params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers = 0
+    params.n_gpu_layers, params.load_mode = 0, load_mode(path)
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise EngineUnavailable(
@@ -248,9 +250,3 @@ def _address(buffer: bytearray) -> ctypes.Array[ctypes.c_uint8]:
 def _identity(path: Path) -> str:
     at = path.stat()
     return f"{path.name} {at.st_size} {at.st_mtime_ns} llama-cpp-python {llama_cpp.__version__}"
-
-
-def _cores() -> int:
-    """Cores this process may use; fewer than the machine has inside a container or under taskset."""
-    affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else os.cpu_count() or 1

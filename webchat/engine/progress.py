@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
     TextColumn,
     TimeRemainingColumn,
@@ -40,10 +41,12 @@ def megabytes(size: int) -> str:
 class Meter:
     """Shows how much of a step is done: a bar on a terminal, else a line for each tenth."""
 
-    def __init__(self, label: str, total: int) -> None:
+    def __init__(self, label: str, total: int, unit: str = "") -> None:
+        """Begin a step of ``total`` bytes, or of another unit."""
         self._label = label
         self._total = max(total, 1)
-        self._bar = _bar() if sys.stderr.isatty() else None
+        self._whole = f"{total:,} {unit}" if unit else megabytes(total)
+        self._bar = _bar(unit) if sys.stderr.isatty() else None
         self._tenths = 0
         self._last_line = time.monotonic()
 
@@ -60,7 +63,7 @@ class Meter:
             self._bar.stop()
 
     def update(self, done: int) -> None:
-        """Show that ``done`` bytes of the total are there; it may fall when a step begins again."""
+        """Show that ``done`` of the total are there; it may fall when a step begins again."""
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=done)
         else:
@@ -70,16 +73,16 @@ class Meter:
         tenths = done * 10 // self._total
         now = time.monotonic()
         if tenths != self._tenths and now - self._last_line >= _QUIET_SECONDS:
-            say(f"{self._label}: {tenths * 10} % of {megabytes(self._total)}")
+            say(f"{self._label}: {tenths * 10} % of {self._whole}")
             self._tenths, self._last_line = tenths, now
 
 
-def _bar() -> Progress:
+def _bar(unit: str) -> Progress:
+    amounts = (MofNCompleteColumn(), TextColumn(unit)) if unit else (DownloadColumn(), TransferSpeedColumn())
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
+        *amounts,
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,

@@ -17,6 +17,7 @@ from webchat.engine.download import site
 
 _HUB_FILE = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)/((?:[\w-][\w.-]*/)*[\w-][\w.-]*\.gguf)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+TUNED = "webchat model tune"  # how the source of a file begins that was made here
 
 
 @dataclass(frozen=True)

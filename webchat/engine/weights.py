@@ -37,6 +37,7 @@ from webchat.engine.download import (
 from webchat.engine.mirror import QWEN_CODER, Mirror, assemble
 from webchat.engine.progress import megabytes, say
 from webchat.engine.sources import (
+    TUNED,
     HubFile,
     LocalFile,
     Origin,
@@ -121,34 +122,29 @@ def fetch(settings: Settings, mirror: Mirror = QWEN_CODER) -> Path:
             return _fetch_missing(settings, source, mirror, folder)
 
 
-def verify(settings: Settings, mirror: Mirror = QWEN_CODER) -> str:
-    """Read the served file whole and compare it with its record.
+def verify(path: Path) -> str:
+    """Read a file of weights whole and compare it with its record.
 
     Returns:
         What was found, as a sentence.
 
     Raises:
-        ModelMissing: when there is no file.
-        ModelError: when its bytes are not the ones that were fetched.
+        ModelError: when its bytes are not the ones that were written.
     """
-    path = served_path(settings, mirror)
     record = Record.beside(path)
     sha256 = sha256_of(path)
     if record is None:
         return f"{path}: sha256 {sha256}; webchat did not fetch it, so there is no record to compare with"
     if sha256 != record.sha256:
-        raise ModelError(f"{path} is damaged (its sha256 differs): delete it and type `webchat model fetch`.")
+        command = "tune" if record.source.startswith(TUNED) else "fetch"
+        raise ModelError(f"{path} is damaged (its sha256 differs): delete it and type `webchat model {command}`.")
     return f"{path}: intact, sha256 {sha256}"
 
 
-def stored_files(settings: Settings, mirror: Mirror = QWEN_CODER) -> list[StoredFile]:
+def stored_files(settings: Settings, in_use: Path | None) -> list[StoredFile]:
     """The weights on this machine: those in the models folder, and a local file in use."""
-    try:
-        served = served_path(settings, mirror)
-    except ModelMissing:
-        served = None
-    paths = set(settings.models_dir.absolute().glob("*.gguf")) | ({served} if served else set())
-    return [_stored_file(path, path == served) for path in sorted(paths)]
+    paths = set(settings.models_dir.absolute().glob("*.gguf")) | ({in_use} if in_use else set())
+    return [_stored_file(path, path == in_use) for path in sorted(paths)]
 
 
 def _stored_file(path: Path, served: bool) -> StoredFile:  # noqa: FBT001 - a field of the row, not a switch

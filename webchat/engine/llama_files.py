@@ -1,0 +1,196 @@
+"""llama.cpp's work on whole files: what a file holds, how it is best loaded, making another of it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import re
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import llama_cpp
+from llama_cpp._ggml import libggml
+
+from webchat.engine.generation import EngineUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    import numpy as np
+
+    Importance = Mapping[str, np.ndarray]
+
+# ggml's numbers of the tensor types that recipes and real files use.
+TYPES = {
+    "f32": 0,
+    "f16": 1,
+    "q4_0": 2,
+    "q4_1": 3,
+    "q5_0": 6,
+    "q5_1": 7,
+    "q8_0": 8,
+    "q2_k": 10,
+    "q3_k": 11,
+    "q4_k": 12,
+    "q5_k": 13,
+    "q6_k": 14,
+    "iq4_nl": 20,
+    "iq4_xs": 23,
+    "bf16": 30,
+}
+_NAMES = {number: name for name, number in TYPES.items()}
+# Rearranged when loaded, so that several rows are multiplied at once: the copy in the file is of no use after that.
+_REPACKED = {"q4_0", "iq4_nl"}
+_GGML_ERROR = 4
+_BUFFER = 64 << 20  # bytes of rows a quantisation holds at a time; llama.cpp's own choice needs a gigabyte
+
+
+class _InitParams(ctypes.Structure):
+    _fields_ = (("no_alloc", ctypes.c_bool), ("ctx", ctypes.c_void_p))
+
+
+def declare(name: str, result: object, *arguments: object) -> Callable[..., object]:
+    """A function of ggml's C interface that the Python package leaves out."""
+    function = getattr(libggml, name)
+    function.restype, function.argtypes = result, list(arguments)
+    return function  # type: ignore[no-any-return]  # ctypes
+
+
+_open_gguf = declare("gguf_init_from_file", ctypes.c_void_p, ctypes.c_char_p, _InitParams)
+_close_gguf = declare("gguf_free", None, ctypes.c_void_p)
+_tensor_count = declare("gguf_get_n_tensors", ctypes.c_int64, ctypes.c_void_p)
+_tensor_name = declare("gguf_get_tensor_name", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64)
+_tensor_type = declare("gguf_get_tensor_type", ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)
+_tensor_size = declare("gguf_get_tensor_size", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One matrix or vector of a file; ``type`` is ggml's number when it is none of ``TYPES``; ``size`` is in bytes."""
+
+    name: str
+    type: str
+    size: int
+
+
+def tensors(path: Path) -> list[Tensor]:
+    """What a GGUF file holds, read from its head alone.
+
+    Raises:
+        EngineUnavailable: when it is no GGUF file or cut short.
+    """
+    found = _open_gguf(os.fsencode(path), _InitParams(True, None))  # noqa: FBT003 - C structure
+    if not found:
+        raise EngineUnavailable(
+            f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"
+        )
+    try:
+        return [_tensor(found, index) for index in range(int(_tensor_count(found)))]  # type: ignore[call-overload]
+    finally:
+        _close_gguf(found)
+
+
+def types(path: Path) -> dict[str, str]:
+    """The type of each tensor of a GGUF file; see ``tensors``."""
+    return {tensor.name: tensor.type for tensor in tensors(path)}
+
+
+def _tensor(file: object, index: int) -> Tensor:
+    name: bytes = _tensor_name(file, index)  # type: ignore[assignment]
+    number: int = _tensor_type(file, index)  # type: ignore[assignment]
+    size: int = _tensor_size(file, index)  # type: ignore[assignment]
+    return Tensor(name.decode("utf-8", "replace"), _NAMES.get(number, str(number)), size)
+
+
+def load_mode(path: Path) -> int:
+    """How llama.cpp should read a file.
+
+    Mapped into memory a file of repacked types would stay there beside its rearranged copy: 821 MB instead of 636 MB
+    for Qwen2.5-0.5B in IQ4_NL. One that is used as it is may be mapped, which lets the system drop and share its pages.
+    """
+    found = tensors(path)
+    repacked = sum(tensor.size for tensor in found if tensor.type in _REPACKED)
+    mapped = 2 * repacked < sum(tensor.size for tensor in found)
+    return int(llama_cpp.LLAMA_LOAD_MODE_MMAP if mapped else llama_cpp.LLAMA_LOAD_MODE_NONE)
+
+
+def requantise(
+    source: Path,
+    target: Path,
+    kinds: Mapping[str, str],
+    *,
+    importance: Importance,
+    threads: int,
+    on_tensor: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Write ``source`` with other types of tensors; it takes a minute or two and cannot be interrupted.
+
+    Args:
+        source: a GGUF file of any types.
+        target: the file to write.
+        kinds: the type of each tensor; those not named, and those that have it already, are copied.
+        importance: of each column of some tensors; rounding errors there weigh as much (see ``importance``).
+        threads: processor threads.
+        on_tensor: told the number of each tensor, from 1, when its turn comes.
+
+    Raises:
+        EngineUnavailable: llama.cpp refused, or the disk did.
+    """
+    params = llama_cpp.llama_model_quantize_default_params()
+    params.ftype, params.allow_requantize = llama_cpp.LLAMA_FTYPE_MOSTLY_Q4_0, True
+    params.nthread, params.max_buf_size = threads, _BUFFER
+    params.tt_overrides = _overrides(types(source) | dict(kinds))
+    params.imatrix = _columns(importance)
+    complaints: list[str] = []
+    with _listening(on_tensor, complaints.append):
+        status = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    if status != 0:
+        raise EngineUnavailable(f"{source.name} could not be quantised: {complaints[-1] if complaints else status}")
+
+
+def _overrides(kinds: Mapping[str, str]) -> object:
+    """llama.cpp takes regular expressions and applies the first that is found in a name; the last one is null."""
+    overrides = (llama_cpp.llama_model_tensor_override * (len(kinds) + 1))()
+    for override, (name, kind) in zip(overrides, kinds.items(), strict=False):
+        override.pattern = f"^{re.escape(name)}$".encode()
+        override.type = TYPES[kind] if kind in TYPES else int(kind)
+    return overrides
+
+
+def _columns(importance: Importance) -> object:
+    columns = (llama_cpp.llama_model_imatrix_data * (len(importance) + 1))()
+    for column, (name, weights) in zip(columns, importance.items(), strict=False):
+        column.name, column.size = name.encode(), weights.size
+        column.data = weights.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
+    return columns if importance else None
+
+
+@contextmanager
+def _listening(on_tensor: Callable[[int], None], on_error: Callable[[str], None]) -> Iterator[None]:
+    """llama.cpp tells how far it is in its log, and nowhere else."""
+
+    @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
+    def listen(level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace")
+        if at := re.match(r"\[ *(\d+)/", line):
+            on_tensor(int(at[1]))
+        elif level == _GGML_ERROR:
+            on_error(line.strip().rpartition(": ")[2])
+
+    llama_cpp.llama_log_set(listen, ctypes.c_void_p(0))
+    try:
+        yield
+    finally:
+        silence()
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
+def _ignore(_level: int, _text: bytes, _data: object) -> None:
+    pass
+
+
+def silence() -> None:
+    """Let llama.cpp say nothing; what matters it also returns."""
+    llama_cpp.llama_log_set(_ignore, ctypes.c_void_p(0))

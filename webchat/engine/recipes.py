@@ -1,0 +1,123 @@
+"""Which files ``webchat model tune`` makes, and which of them is the best: pure functions, no llama.cpp."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from statistics import geometric_mean
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+AS_IS = "as-is"
+KEPT = ""  # the type a matrix has in the download
+# How much perplexity may rise over the download's: what is made from a file that is rounded already loses twice.
+BOUND_FROM_ORIGINAL = 0.03
+BOUND_FROM_DOWNLOAD = 0.05
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way to make another file of the same model.
+
+    Attributes:
+        name: how the table and the file call it.
+        rules: (regular expression, type): the first one found in a tensor's name decides; others stay as they are.
+    """
+
+    name: str
+    rules: tuple[tuple[str, str], ...]
+
+    def types(self, download: Mapping[str, str]) -> dict[str, str]:
+        """The type of each matrix.
+
+        Args:
+            download: the types of the download's matrices, by name.
+        """
+        return {name: self._type(name) or kind for name, kind in download.items()}
+
+    def _type(self, name: str) -> str | None:
+        return next((kind for pattern, kind in self.rules if re.search(pattern, name)), None)
+
+
+_DOWN, _OUTPUT = r"^blk\.\d+\.ffn_down\.", r"^output\.weight$"
+_ATTENTION, _FEED_FORWARD = r"^blk\.\d+\.attn_(q|k|v|output)\.weight$", r"^blk\.\d+\.ffn_(gate|up|down)\."
+# What all of them share. Measured one kind at a time: attention suffers most for its size, ffn_down hardly, and Q4_K,
+# which is repacked too, serves it best; the output is a third of what one step reads and loses little.
+_BASE = ((_ATTENTION, KEPT), (_DOWN, "q4_k"), (_OUTPUT, "iq4_nl"))
+
+
+def _gentle(name: str, layers: str) -> Recipe:
+    """IQ4_NL, but for ``ffn_gate`` and ``ffn_up`` of the layers whose number ends in one of ``layers``."""
+    return Recipe(name, ((rf"^blk\.\d*[{layers}]\.ffn_(gate|up)\.", KEPT), *_BASE, (_FEED_FORWARD, "iq4_nl")))
+
+
+# From gentle to rough, so that each of the first can be made from the one before by rounding a few matrices more.
+RECIPES = {
+    recipe.name: recipe
+    for recipe in (
+        _gentle("iq4_nl-gentle", "3579"),
+        _gentle("iq4_nl-mild", "37"),
+        Recipe("iq4_nl-ffn", (*_BASE, (_FEED_FORWARD, "iq4_nl"))),
+        Recipe("iq4_nl", ((_ATTENTION, "iq4_nl"), *_BASE, (_FEED_FORWARD, "iq4_nl"))),
+        Recipe("q4_0", ((_ATTENTION, "q4_0"), (_FEED_FORWARD, "q4_0"), (_OUTPUT, "q4_0"))),
+    )
+}
+
+
+def can_become(made: Mapping[str, str], wanted: Mapping[str, str], original: Mapping[str, str]) -> bool:
+    """Whether a file already made can be turned into the wanted one without rounding anything twice.
+
+    Args:
+        made: the types of its matrices.
+        wanted: the types they should have.
+        original: the types they had where both come from.
+    """
+    return all(made[name] in (kind, original[name]) for name, kind in wanted.items())
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was found about one file.
+
+    Attributes:
+        name: the recipe's, or ``as-is``.
+        size: in bytes.
+        perplexity: of each text.
+        loss: how much higher that is than the download's; 0.05 is 5 %.
+        agreement: the share of tokens for which it makes the same first guess as the download.
+        speed: tokens/s of each kind of work, the median of all rounds.
+        gain: how many times as fast as the download, over all kinds of work.
+    """
+
+    name: str
+    size: int
+    perplexity: Mapping[str, float]
+    loss: Mapping[str, float]
+    agreement: Mapping[str, float]
+    speed: Mapping[str, float]
+    gain: float
+
+    def within(self, bound: float) -> bool:
+        """Whether no text has become harder to predict by more than this."""
+        return all(loss <= bound for loss in self.loss.values())
+
+
+def gain(speed: Mapping[str, float], download: Mapping[str, float]) -> float:
+    """How many times as fast, as the geometric mean over the kinds of work: each counts the same."""
+    return geometric_mean(speed[kind] / download[kind] for kind in download)
+
+
+def choose(measured: Iterable[Measured], bound: float) -> Measured:
+    """The fastest file whose perplexity stays within the bound; the download, unless one is faster.
+
+    Raises:
+        ValueError: when the download is not among them.
+    """
+    files = list(measured)
+    download = next((each for each in files if each.name == AS_IS), None)
+    if download is None:
+        raise ValueError("nothing to compare with: the download was not measured")
+    faster = [each for each in files if each.gain > download.gain and each.within(bound)]
+    return max(faster, key=lambda each: each.gain, default=download)
