@@ -474,7 +474,7 @@ def test_a_tuned_file_is_served_under_its_own_name(shop, four_bits, tmp_path):
     application = create_app(shop)
     try:
         engine = application.extensions["webchat"].engine
-        engine.ready(DEADLINE)
+        engine.wait_until_ready(DEADLINE)
         assert engine.name == tuned.stem == "mine.four"
     finally:
         close_app(application)
