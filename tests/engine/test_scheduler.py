@@ -326,3 +326,9 @@ def test_however_a_prompt_is_cut_its_tokens_are_computed_in_the_same_company(kno
     whole = pieces[:-1] if remainder else pieces
     assert all(piece % BLOCK == 0 for piece in whole)
     assert not remainder or pieces[-1] == remainder
+
+
+@given(st.integers(0, 100), st.integers(1, 200), st.integers(0, 80))
+def test_a_piece_is_never_more_than_there_is_room_or_prompt_for(known, length, room):
+    job = Job(generation(), Request((1,), 1), pending=[0] * length, computed=known)
+    assert min(room, 1) <= _piece(job, room) <= min(room, length)

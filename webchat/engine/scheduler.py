@@ -231,4 +231,5 @@ def _piece(job: Job, room: int) -> int:
     if blocks <= 0:
         return min(room, len(job.pending))
     length = min(room, blocks)
-    return length - (job.computed + length) % BLOCK or length
+    whole = length - (job.computed + length) % BLOCK
+    return whole if whole > 0 else length
