@@ -373,7 +373,7 @@ def test_followers_who_join_before_in_the_middle_and_after_get_the_same_answer(a
 
 def test_who_follows_sees_the_text_grow(answerer, backend, writing):
     events = answerer.follow(writing.conversation, writing.answer.id, heartbeat=DEADLINE)
-    backend.gate.allow(3)
+    backend.gate.allow(4)  # two read the prompt, the second of them writes; a character is three tokens
     assert [next(events), next(events)] == [Started("model"), Delta("您")]
     backend.gate.allow(3)
     assert next(events) == Delta("好")
