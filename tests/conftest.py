@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _own_environment() -> Iterator[None]:
-    """No setting of the shell, and no ``.env`` of the checkout, reaches a test."""
+    """No setting of the shell, and no ``.env`` of the checkout, reaches a test; and Ctrl-C reaches what tests start.
+
+    A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     kept = {
         name: os.environ.pop(name)
         for name in list(os.environ)
