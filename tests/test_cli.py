@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import socket
-import subprocess
 import sys
 import tomllib
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import httpx2
 import pytest
 from click import Group
 from click.testing import CliRunner
+from support.commands import commands
 
 from webchat.cli import main
 from webchat.config import CHECKOUT, ONE_WORKER
@@ -53,24 +53,8 @@ def webchat(environment):
 @pytest.fixture
 def start(environment):
     """Starts a command in a process of its own; at the end gunicorn, which it may have become, is stopped."""
-    started = []
-
-    def run(*arguments, **more):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webchat.cli", *arguments],
-            cwd=CHECKOUT,
-            env={"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"} | environment | more,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.terminate()
-        process.communicate(timeout=DEADLINE)
+    with commands({"PATH": os.environ["PATH"], "PYTHONUNBUFFERED": "1"} | environment) as run:
+        yield run
 
 
 def free_port(host="127.0.0.1", family=socket.AF_INET):
@@ -134,6 +118,7 @@ def test_an_ipv6_host_is_served(start):
     try:
         port = free_port("::1", socket.AF_INET6)
     except OSError:
+        # Containers often have none, and there is no other way to get an address of that kind.
         pytest.skip("this machine has no IPv6")
     server = start("serve", HOST="::1", PORT=str(port))
     assert server.stdout.readline() == f"Chat:   http://[::1]:{port}/\n"

@@ -3,17 +3,15 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 
 import pytest
 from click.testing import CliRunner
+from support.commands import commands
 from support.openai_server import DEADLINE, OpenAIServer, four_pieces
 
 from webchat.cli import main
 from webchat.commands.bench import shown_command
-from webchat.config import CHECKOUT
 
 QUICK = ("--scenario", "warm", "--levels", "1,2", "--rounds", "2", "--questions", "1")
 
@@ -28,23 +26,8 @@ def bench():
 @pytest.fixture
 def start():
     """Starts the command as a process of its own."""
-    started = []
-
-    def run(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webchat.cli", "bench", *map(str, arguments)],
-            cwd=CHECKOUT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.kill()
-        process.communicate()
+    with commands(os.environ) as run:
+        yield lambda *arguments: run("bench", *arguments)
 
 
 def refusal(result, status=1):

@@ -5,15 +5,15 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.commands import commands
 
 from webchat.bench.client import BenchError
 from webchat.bench.site import own_site, served_weights
-from webchat.config import CHECKOUT
+
+pytestmark = pytest.mark.process  # each starts a server, or the commands that set one up
 
 DEADLINE = 120.0
 QUICK = ("--scenario", "warm", "--levels", "1,2", "--questions", "1")
@@ -22,25 +22,9 @@ QUICK = ("--scenario", "warm", "--levels", "1,2", "--questions", "1")
 @pytest.fixture
 def start(tmp_path, endless_model):
     """Starts the command, for an installation with a tiny model, as a process of its own."""
-    started = []
-
-    def run(*arguments):
-        (tmp_path / "tmp").mkdir()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "webchat.cli", "bench", *map(str, arguments)],
-            cwd=CHECKOUT,
-            env=os.environ | {"WEBCHAT_MODEL": str(endless_model), "TMPDIR": str(tmp_path / "tmp")},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield run
-    for process in started:
-        process.terminate()  # not kill: it has a site to end
-        process.communicate(timeout=DEADLINE)
+    (tmp_path / "tmp").mkdir()
+    with commands(os.environ | {"WEBCHAT_MODEL": str(endless_model), "TMPDIR": str(tmp_path / "tmp")}) as run:
+        yield lambda *arguments: run("bench", *arguments)
 
 
 def nothing_is_left(output, folder):

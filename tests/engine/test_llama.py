@@ -37,6 +37,7 @@ def little_memory():
     """100 MB more than this process has already."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
+        # macOS: the limit can be set there, but not from what the process has already.
         pytest.skip("this system does not say how much memory a process has")
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(statm.read_text().split()[0])

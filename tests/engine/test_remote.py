@@ -16,6 +16,7 @@ from support.fake_hub import host_that, silence, trickle
 from support.fake_upstream import DEADLINE, MODELS, FakeUpstream
 from support.visitor import wait_until
 
+from webchat.engine import breaker
 from webchat.engine.generation import (
     Ended,
     EngineClosed,
@@ -47,8 +48,9 @@ def upstream() -> Iterator[FakeUpstream]:
 
 
 @pytest.fixture
-def new_engine() -> Iterator[Callable[..., RemoteEngine]]:
-    """Makes engines that have found out whether their server is there."""
+def new_engine(monkeypatch) -> Iterator[Callable[..., RemoteEngine]]:
+    """Makes engines that have found out whether their server is there, and soon look again when it is away."""
+    monkeypatch.setattr(breaker, "_SHORTEST", 0.05)
     with ExitStack() as engines:
 
         def make(url, *, key="", model="", running=4, waiting=8, **patience):

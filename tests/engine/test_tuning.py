@@ -194,6 +194,7 @@ def test_what_is_no_model_is_refused_with_a_sentence(tmp_path, content):
         types(tmp_path / "x.gguf")
 
 
+@pytest.mark.process  # a file is made in a process of its own
 def test_a_full_disk_is_said_and_nothing_is_left(tiny_model, tmp_path):
     full = tmp_path / "full"
     full.symlink_to("/dev/full")
@@ -202,6 +203,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(tiny_model, tmp_path):
     assert not full.is_symlink()
 
 
+@pytest.mark.process  # a file is made in a process of its own
 def test_a_source_that_is_damaged_is_said(tiny_model, tmp_path):
     half = tmp_path / "half.gguf"
     half.write_bytes(tiny_model.read_bytes()[:-1000])
@@ -232,6 +234,7 @@ def left_in(folder):
     return sorted(path.name for path in folder.iterdir() if path.name != ".tune.lock")
 
 
+@pytest.mark.process  # a file is made in a process of its own
 def test_tuning_measures_chooses_and_remembers(command, tmp_path):
     first = command("tune")
 

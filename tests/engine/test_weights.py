@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from support.fake_hub import DEADLINE, FakeHub, Fault, host_that, refused_endpoint, silence, trickle
+from support.visitor import wait_until
 
 from webchat.cli import main
 from webchat.config import DEFAULT_MODEL, ConfigurationError, Settings, load_settings
@@ -263,6 +264,7 @@ def test_a_hub_that_never_finishes_its_answer_is_given_up_within_ten_seconds(mac
     assert took < 10  # the promise itself: nobody must sit before a silent terminal for longer
 
 
+@pytest.mark.process  # pip is
 def test_the_mirror_goes_on_behind_the_last_whole_wheel(monkeypatch, tmp_path):
     wheels, later = tmp_path / "wheels", tmp_path / "later"
     mirror = make_mirror(wheels, 6)
@@ -542,10 +544,3 @@ def as_json(mirror: Mirror) -> str:
 
 def sha256_of(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def wait_until(true) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)

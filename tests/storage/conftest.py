@@ -45,6 +45,7 @@ def postgres():
     """A PostgreSQL server whose database `migrated` has the tables."""
     binaries = _server_binaries()
     if binaries is None:
+        # `make test` installs them where it can; elsewhere it says which checks are left out.
         pytest.skip("no PostgreSQL server binaries on this machine")
     folder = Path(tempfile.mkdtemp(prefix="webchat-pg-"))  # not tmp_path: a socket's path must be short
     account = _server_account(folder)
@@ -162,4 +163,5 @@ def _server_account(folder):
         except LookupError:
             continue
         return account
+    # None of the usual ones either: an image stripped down to root.
     pytest.skip("PostgreSQL does not run as root, and there is no other account")

@@ -6,18 +6,20 @@ import resource
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 import websocket
-from support.server import CHECKOUT, DEADLINE, SLOW
+from support.commands import commands
+from support.server import DEADLINE, SLOW
 from support.visitor import Visitor, text_of
 
 from webchat.storage import conversations, messages
 from webchat.storage.database import Database
+
+pytestmark = pytest.mark.process  # each starts gunicorn, or a command that becomes it
 
 GRACE = 10.0  # seconds gunicorn gives its worker to end
 
@@ -164,6 +166,7 @@ def test_it_refuses_settings_that_cannot_be_used_and_says_which(new_server, sett
     assert said.count("Booting worker") <= 1  # not again and again
 
 
+# The hard limit is the account's: a test cannot raise it, and below it gunicorn would refuse for another reason.
 @pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 16384, reason="too few file descriptors")
 def test_connections_are_turned_away_by_us_and_not_by_gunicorn(new_server):
     """With the most sockets that can be set, gunicorn must still take the connection that is told to come back."""
@@ -184,24 +187,9 @@ def free_port():
 @pytest.fixture
 def serve(tmp_path, tiny_model):
     """Types ``webchat serve`` and reads what it prints."""
-    running = []
-
-    def start(data_dir, port):
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PORT": str(port), "HOST": "127.0.0.1"}
-        environment |= {"WEBCHAT_DATA_DIR": str(data_dir), "WEBCHAT_MODEL": str(tiny_model), "WEBCHAT_THREADS": "1"}
-        command = [sys.executable, "-m", "webchat.cli", "serve"]
-        with (tmp_path / "serve.log").open("wb") as log:
-            process = subprocess.Popen(
-                command, cwd=CHECKOUT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True
-            )
-        running.append(process)
-        return process
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(DEADLINE)
-        process.stdout.close()
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "HOST": "127.0.0.1", "WEBCHAT_THREADS": "1"}
+    with commands(environment | {"WEBCHAT_MODEL": str(tiny_model)}) as run:
+        yield lambda data_dir, port: run("serve", PORT=str(port), WEBCHAT_DATA_DIR=str(data_dir))
 
 
 def test_serve_says_where_the_site_is_and_becomes_gunicorn(serve, data_dir):
@@ -234,8 +222,7 @@ def wait_for_answer(visitor, process):
 def test_serve_refuses_a_database_without_tables(serve, tmp_path):
     (tmp_path / "empty").mkdir()
     process = serve(tmp_path / "empty", free_port())
-    assert process.wait(DEADLINE) == 1
-    assert process.stdout.read() == ""
-    said = (tmp_path / "serve.log").read_text()
+    printed, said = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, printed) == (1, "")
     assert "webchat db upgrade" in said
     assert "Traceback" not in said

@@ -293,6 +293,7 @@ def test_the_tutorials_loop_reads_every_answer_and_remembers(server):
         assert later["session_id"] == last["session_id"]
 
 
+# Where npm is missing set-up brings one of its own, for itself alone.
 @pytest.mark.skipif(not shutil.which("node"), reason="no node on this machine")
 def test_the_tutorials_loop_runs_unchanged_in_node(server, tmp_path):
     script = tmp_path / "tutorial.mjs"

@@ -83,7 +83,7 @@ def download(remote: RemoteFile, part: Path) -> None:
             if failures > len(_PAUSES):
                 raise Unavailable(f"The download from {site(remote.url)} keeps failing: {reason(error)}.") from error
             say(f"The download stopped at {megabytes(length(part))} ({reason(error)}); going on from there.")
-            time.sleep(_PAUSES[failures - 1])
+            time.sleep(_PAUSES[failures - 1])  # backs off: a server that fails is not asked again at once
 
 
 def fill_and_check(part: Path, sha256: str, fill: Callable[[Path], None]) -> None:

@@ -79,7 +79,7 @@ def _pieces(text: str) -> Iterator[str]:
     """Cut a text so that each event stays small, and give the cuts time to arrive; an empty text is a heartbeat."""
     yield text[:_PIECE]
     for start in range(_PIECE, len(text), _PIECE):
-        time.sleep(_PACE)
+        time.sleep(_PACE)  # or the cuts would be joined again on their way
         yield text[start : start + _PIECE]
 
 

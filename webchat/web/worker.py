@@ -50,7 +50,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         except OSError as error:
             if error.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
-            time.sleep(_BREATH)
+            time.sleep(_BREATH)  # nothing tells when a descriptor is free; without a pause this would spin
 
     def handle(self, conn: TConn) -> object:
         """Serve a connection's next request; False when there will be no more.
