@@ -31,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 _WORTH_RESTORING = 16  # tokens that need not be computed; for fewer a slot's own are as good
 _WORTH_PARKING = 32
+_MOST_BEGINNINGS = 8  # the personas, and some system texts of programs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +42,11 @@ class CacheLimits:
         idle_cells: tokens in idle slots. They are shared without being copied, but every cell in use slows
             every step a little.
         parked_bytes: states in host memory.
-        block: known beginnings of prompts are used in whole blocks of so many tokens.
         file: where beginnings marked to be kept outlive the process; None keeps none.
     """
 
     idle_cells: int = 1024
     parked_bytes: int = 0
-    block: int = BLOCK
     file: Path | None = None
 
 
@@ -57,7 +56,7 @@ class KvCache:
     def __init__(self, backend: Backend, limits: CacheLimits) -> None:
         self._backend = backend
         self._limits = limits
-        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells, block=limits.block)
+        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells, block=BLOCK)
         self._parked = ParkingLot(limits.parked_bytes)
         self._beginnings: dict[tuple[int, ...], bytearray] = {}
         self._recall()
@@ -99,20 +98,25 @@ class KvCache:
         tokens = self._slots.tokens(slot)
         if self._limits.parked_bytes and len(tokens) >= _WORTH_PARKING:
             self._parked.put(tokens, self._backend.save(slot))
-        for other in self._slots.release(slot):
-            self._backend.truncate(other, 0)
+        self._release(slot)
 
     def keep(self, slot: int) -> None:
         """Let what this slot has computed outlive the process."""
         tokens = tuple(self._slots.tokens(slot))
         if self._limits.file is None or tokens in self._beginnings:
             return
+        while len(self._beginnings) >= _MOST_BEGINNINGS:  # of shops and models that had other names
+            del self._beginnings[next(iter(self._beginnings))]
         self._beginnings[tokens] = self._backend.save(slot)
         self._write()
 
+    def _release(self, slot: int) -> None:
+        for emptied in self._slots.release(slot):
+            self._backend.truncate(emptied, 0)
+
     def _find_parked(self, prompt: tuple[int, ...]) -> tuple[Parked, int] | None:
         found = self._parked.find(prompt[:-1])
-        return found and (found[0], found[1] - found[1] % self._limits.block)
+        return found and (found[0], found[1] - found[1] % BLOCK)
 
     def _prepare(self, placement: Placement) -> None:
         slot, reused, source = placement.slot, placement.reused, placement.source
@@ -123,7 +127,12 @@ class KvCache:
             self._backend.copy(source, slot, reused)
 
     def _restore(self, placement: Placement, state: bytearray, tokens: tuple[int, ...]) -> Placement:
-        self._backend.load(placement.slot, state)
+        """Put a state into a placement's slot; where it is refused the slot is empty, and all is computed anew."""
+        try:
+            self._backend.load(placement.slot, state)
+        except RuntimeError as error:
+            log.warning("a saved state is of no use", problem=str(error))
+            tokens = ()
         self._backend.truncate(placement.slot, len(tokens))
         return self._slots.restored(placement, tokens)
 
@@ -166,10 +175,8 @@ class KvCache:
 
     def _adopt(self, tokens: tuple[int, ...], state: bytearray) -> None:
         """Put a beginning into an idle slot."""
-        if (found := self._slots.place((*tokens, -1), len(tokens))) is None:
+        if (placement := self.place((*tokens, -1), len(tokens))) is None:
             return
-        slot = found[0].slot
-        self._backend.load(slot, state)
-        self._slots.restored(found[0], tokens)
-        self._slots.release(slot)
-        self._beginnings[tokens] = state
+        if self._restore(placement, state, tokens).reused:
+            self._beginnings[tokens] = state
+        self._release(placement.slot)
