@@ -10,20 +10,20 @@ from __future__ import annotations
 import bisect
 import json
 import os
-import platform
 import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from webchat.engine.generation import Sampling
+from webchat.engine.processor import processor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
+    from pathlib import Path
 
     from webchat.engine.backend import Backend
 
@@ -193,12 +193,4 @@ def _numbers(kept: Mapping[str, Any]) -> dict[int, float]:
 def _key(weights: Path, threads: int) -> list[Any]:
     """What the costs depend on."""
     at = weights.stat()
-    return [weights.name, at.st_size, at.st_mtime_ns, threads, _processor()]
-
-
-def _processor() -> str:
-    with suppress(OSError):
-        lines: Iterable[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        named = {line.partition(":")[0].strip(): line.partition(":")[2].strip() for line in lines}
-        return " ".join(named.get(word, "") for word in ("model name", "model", "CPU part", "flags", "Features"))
-    return platform.processor() or platform.machine()
+    return [weights.name, at.st_size, at.st_mtime_ns, threads, processor()]

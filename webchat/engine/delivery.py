@@ -1,4 +1,4 @@
-"""Delivery: from chosen tokens to the text in each mailbox, its end, and what all of it adds up to.
+"""Delivery: from chosen tokens to the text in each mailbox, and its end.
 
 Under the worker's lock, or on its thread alone where nothing else may change what is touched.
 """
@@ -15,9 +15,7 @@ from webchat.engine.text import TextAssembler
 if TYPE_CHECKING:
     from webchat.engine.backend import Backend
     from webchat.engine.scheduler import Job
-
-_FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
-_SMOOTHING = 0.2  # weight of the newest answer in the running mean
+    from webchat.engine.tally import Tally
 
 
 @dataclass(eq=False, slots=True)
@@ -30,11 +28,10 @@ class _Writer:
 
 
 class Delivery:
-    """Writes down tokens and ends. Totals count since the start."""
+    """Writes down tokens and ends, and counts them."""
 
-    def __init__(self) -> None:
-        self.answers = self.prompt_tokens = self.reused_tokens = self.new_tokens = 0
-        self.mean_seconds = _FIRST_GUESS  # of an answer, from admission to end
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
         self._writers: dict[Job, _Writer] = {}
 
     def begin(self, job: Job) -> None:
@@ -61,12 +58,8 @@ class Delivery:
         if writer and (text := writer.text.flush()):
             job.generation.put(Text(text))
         stats = _stats_of(job, writer)
-        self.answers += 1
-        self.prompt_tokens += stats.prompt_tokens
-        self.reused_tokens += stats.reused_tokens
-        self.new_tokens += stats.new_tokens
-        if reason in ("stop", "length") and job.request.max_new_tokens > 1:  # to read ahead is not to answer
-            self.mean_seconds += _SMOOTHING * (stats.total_seconds - stats.queued_seconds - self.mean_seconds)
+        # To read ahead is not to answer.
+        self._tally.add(stats, whole=reason in ("stop", "length") and job.request.max_new_tokens > 1)
         job.generation.put(Ended(reason, stats))
 
 

@@ -20,7 +20,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 import llama_cpp
 
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import load_mode
+from webchat.engine.llama_files import load_model
 from webchat.engine.processor import cores
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class LlamaBackend:
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
         self._samplers: dict[int, ctypes.c_void_p] = {}
         self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
-        self._model = _load_model(path)
+        self._model = load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
         try:
@@ -227,19 +227,6 @@ class LlamaBackend:
         if not context:
             raise EngineUnavailable(f"no memory for {self.cells} cells of KV cache beside the model")
         return int(context)
-
-
-def _load_model(path: Path) -> int:
-    if not path.is_file():
-        raise EngineUnavailable(f"there is no model file at {path}")
-    params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers, params.load_mode = 0, load_mode(path)
-    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
-    if not model:
-        raise EngineUnavailable(
-            f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"
-        )
-    return int(model)
 
 
 def _address(buffer: bytearray) -> ctypes.Array[ctypes.c_uint8]:

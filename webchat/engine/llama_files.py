@@ -83,13 +83,15 @@ def tensors(path: Path) -> list[Tensor]:
     """
     found = _open_gguf(os.fsencode(path), _InitParams(True, None))  # noqa: FBT003 - C structure
     if not found:
-        raise EngineUnavailable(
-            f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"
-        )
+        raise _damaged(path)
     try:
         return [_tensor(found, index) for index in range(int(_tensor_count(found)))]  # type: ignore[call-overload]
     finally:
         _close_gguf(found)
+
+
+def _damaged(path: Path) -> EngineUnavailable:
+    return EngineUnavailable(f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged")
 
 
 def types(path: Path) -> dict[str, str]:
@@ -114,6 +116,22 @@ def load_mode(path: Path) -> int:
     repacked = sum(tensor.size for tensor in found if tensor.type in _REPACKED)
     mapped = 2 * repacked < sum(tensor.size for tensor in found)
     return int(llama_cpp.LLAMA_LOAD_MODE_MMAP if mapped else llama_cpp.LLAMA_LOAD_MODE_NONE)
+
+
+def load_model(path: Path) -> int:
+    """The model in a file, to be freed with ``llama_model_free``.
+
+    Raises:
+        EngineUnavailable: the file is missing, no GGUF of a known architecture, or too large for this machine.
+    """
+    if not path.is_file():
+        raise EngineUnavailable(f"there is no model file at {path}")
+    params = llama_cpp.llama_model_default_params()
+    params.n_gpu_layers, params.load_mode = 0, load_mode(path)
+    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
+    if not model:
+        raise _damaged(path)
+    return int(model)
 
 
 def requantise(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ import llama_cpp
 import numpy as np
 
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import declare, load_mode, silence
+from webchat.engine.llama_files import declare, load_model, silence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,7 +42,7 @@ class Reader:
         silence()
         llama_cpp.llama_backend_init()
         self._threads = threads
-        self._model = _load(path)
+        self._model = load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._batch = llama_cpp.llama_batch_init(_BATCH, 0, 1)
 
@@ -151,14 +150,3 @@ class Reader:
             matrix = f"blk.{layer}.{reader}.weight" if layer else f"{reader}.weight"
             squares[matrix] = squares.get(matrix, 0) + total
         return True
-
-
-def _load(path: Path) -> int:
-    params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers, params.load_mode = 0, load_mode(path)
-    model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
-    if not model:
-        raise EngineUnavailable(
-            f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged"
-        )
-    return int(model)

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webchat.engine.generation import EngineClosed, EngineError, EngineUnavailable, PromptTooLong, QueueFull
-from webchat.engine.interface import EngineStats
 from webchat.engine.remote_job import Patience, RemoteJob
 from webchat.engine.scheduler import in_turn
+from webchat.engine.tally import Tally
 from webchat.engine.upstream import TryFailed, Upstream
 from webchat.engine.watch import JITTER, Watch
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from webchat.engine.generation import FinishReason, Generation
-    from webchat.engine.interface import ChatMessage, ChatRequest, State
+    from webchat.engine.interface import ChatMessage, ChatRequest, EngineStats, State
     from webchat.engine.upstream import Address
 
 log = structlog.get_logger(__name__)
@@ -34,7 +34,6 @@ log = structlog.get_logger(__name__)
 _NAMELESS = "remote model"  # until the server has said what it serves
 _RETRIES = 2
 _FIRST_GUESS = 4.0  # seconds an answer takes, before any has been measured
-_SMOOTHING = 0.2  # weight of the newest answer in the running mean
 _PATIENCE = Patience()
 
 
@@ -73,8 +72,7 @@ class RemoteEngine:
         self._problem: str | None = None
         self._waiting: list[RemoteJob] = []
         self._running: list[RemoteJob] = []
-        self._answers = self._prompt_tokens = self._reused_tokens = self._new_tokens = 0
-        self._mean_seconds = _FIRST_GUESS
+        self._tally = Tally(max_running, _FIRST_GUESS)
         self._loop = asyncio.new_event_loop()
         self._tasks: asyncio.TaskGroup
         self._main: asyncio.Task[None] | None = None
@@ -102,7 +100,7 @@ class RemoteEngine:
         with self._note:
             self._require_ready()
             if self._under_way >= self.places:
-                raise QueueFull(len(self._waiting), retry_after=self._eta(len(self._waiting)))
+                raise QueueFull(len(self._waiting), retry_after=self._tally.eta(len(self._waiting)))
             self._waiting.append(job)
             self._loop.call_soon_threadsafe(self._admit)
         return job.generation
@@ -114,7 +112,7 @@ class RemoteEngine:
         """Seconds after which to try again when no more requests can wait; see ``interface.Engine.queue_full``."""
         with self._note:
             under_way = max(self._under_way, expected)
-            return self._eta(under_way - self._max_running) if under_way >= self.places else None
+            return self._tally.eta(under_way - self._max_running) if under_way >= self.places else None
 
     def cancel(self, generation: Generation) -> None:
         """End a generation at once, and hang up, which is how a server learns that it may stop."""
@@ -127,16 +125,7 @@ class RemoteEngine:
     def stats(self) -> EngineStats:
         """A consistent look at the engine."""
         with self._note:
-            return EngineStats(
-                state=self._state,
-                problem=self._problem,
-                running=len(self._running),
-                waiting=len(self._waiting),
-                answers=self._answers,
-                prompt_tokens=self._prompt_tokens,
-                reused_tokens=self._reused_tokens,
-                new_tokens=self._new_tokens,
-            )
+            return self._tally.stats(self._state, self._problem, running=len(self._running), waiting=len(self._waiting))
 
     def close(self) -> None:
         """End everything that runs with ``error``, hang up and wait for the thread."""
@@ -160,10 +149,6 @@ class RemoteEngine:
         if self._state != "ready":
             raise EngineUnavailable(self._problem or f"the engine is {self._state}")
 
-    def _eta(self, position: int) -> float:
-        """Seconds until the job with so many before it starts, when answers of the measured mean end in turn."""
-        return self._mean_seconds * (position + 1) / self._max_running
-
     # ---- with the lock held, on any thread -----------------------------------------------------
 
     def _enter(self, state: State, problem: str | None = None) -> None:
@@ -177,12 +162,7 @@ class RemoteEngine:
         if (stats := job.end(reason, error)) is None:
             return
         (self._running if job in self._running else self._waiting).remove(job)
-        self._answers += 1
-        self._prompt_tokens += stats.prompt_tokens
-        self._reused_tokens += stats.reused_tokens
-        self._new_tokens += stats.new_tokens
-        if reason in ("stop", "length"):
-            self._mean_seconds += _SMOOTHING * (stats.total_seconds - stats.queued_seconds - self._mean_seconds)
+        self._tally.add(stats, whole=reason in ("stop", "length"))
         if job.task:
             self._loop.call_soon_threadsafe(job.task.cancel)
         self._loop.call_soon_threadsafe(self._admit)
@@ -229,7 +209,7 @@ class RemoteEngine:
                 self._running.append(job)
                 job.task = self._tasks.create_task(self._drive(job), context=job.context)
             for position, job in enumerate(self._line()):
-                job.announce(position, self._eta(position))
+                job.announce(position, self._tally.eta(position))
 
     def _line(self) -> list[RemoteJob]:
         return in_turn(self._waiting, self._running, lambda job: job.request.owner)

@@ -26,9 +26,9 @@ from webchat.engine.generation import (
     Request,
     Waiting,
 )
-from webchat.engine.interface import EngineStats
 from webchat.engine.scheduler import SHORT, Job, Scheduler
 from webchat.engine.slots import common_prefix
+from webchat.engine.tally import Tally
 from webchat.engine.template import ChatTemplate
 
 if TYPE_CHECKING:
@@ -36,11 +36,12 @@ if TYPE_CHECKING:
 
     from webchat.engine.backend import Backend
     from webchat.engine.calibration import Costs
-    from webchat.engine.interface import ChatMessage, ChatRequest, State
+    from webchat.engine.interface import ChatMessage, ChatRequest, EngineStats, State
     from webchat.engine.scheduler import Chunk
 
 log = structlog.get_logger(__name__)
 
+_FIRST_GUESS = 8.0  # seconds an answer takes, before any has been measured
 _WORTH_WAITING = 16  # tokens of a prompt that somebody else is just computing
 
 
@@ -83,7 +84,8 @@ class LocalEngine:
         self._scheduler = Scheduler(max_running=max_running, max_waiting=max_waiting)
         self._cancelled: list[Generation] = []
         self._queue_changed = False
-        self._delivery = Delivery()
+        self._tally = Tally(max_running, _FIRST_GUESS)
+        self._delivery = Delivery(self._tally)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     @property
@@ -145,7 +147,7 @@ class LocalEngine:
                 raise PromptTooLong(f"{len(request.prompt)} tokens do not fit the cache of {backend.cells}")
             if self._scheduler.under_way >= self.places:
                 waiting = len(self._scheduler.waiting)
-                raise QueueFull(waiting, retry_after=self._eta(waiting))
+                raise QueueFull(waiting, retry_after=self._tally.eta(waiting))
             generation = Generation()
             self._scheduler.add(generation, request)
             self._queue_changed = True
@@ -160,7 +162,7 @@ class LocalEngine:
         """
         with self._note:
             under_way = max(self._scheduler.under_way, expected)
-            return self._eta(under_way - self._max_running) if under_way >= self.places else None
+            return self._tally.eta(under_way - self._max_running) if under_way >= self.places else None
 
     def cancel(self, generation: Generation) -> None:
         """End a generation within one step; its mailbox gets ``Ended("stopped")``. Ended ones stay as they are."""
@@ -171,15 +173,9 @@ class LocalEngine:
     def stats(self) -> EngineStats:
         """A consistent look at the engine."""
         with self._note:
-            return EngineStats(
-                state=self._state,
-                problem=self._problem,
-                running=len(self._scheduler.running),
-                waiting=len(self._scheduler.waiting),
-                answers=self._delivery.answers,
-                prompt_tokens=self._delivery.prompt_tokens,
-                reused_tokens=self._delivery.reused_tokens,
-                new_tokens=self._delivery.new_tokens,
+            scheduler = self._scheduler
+            return self._tally.stats(
+                self._state, self._problem, running=len(scheduler.running), waiting=len(scheduler.waiting)
             )
 
     def close(self) -> None:
@@ -201,10 +197,6 @@ class LocalEngine:
         if self._state != "ready" or self._backend is None:
             raise EngineUnavailable(self._problem or f"the engine is {self._state}")
         return self._backend
-
-    def _eta(self, position: int) -> float:
-        """Seconds until the job with so many before it starts, when answers of the measured mean end in turn."""
-        return self._delivery.mean_seconds * (position + 1) / self._max_running
 
     # ---- the engine's thread -------------------------------------------------------------------
 
@@ -328,7 +320,7 @@ class LocalEngine:
     def _announce_queue(self) -> None:
         self._queue_changed = False
         for position, job in enumerate(self._scheduler.order()):
-            job.generation.put(Waiting(position, self._eta(position)))
+            job.generation.put(Waiting(position, self._tally.eta(position)))
 
     def _give_up(self, problem: str) -> None:
         with self._note:
