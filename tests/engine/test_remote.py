@@ -395,6 +395,15 @@ def test_a_server_that_falls_silent_is_given_up(upstream, new_engine):
     assert result(engine.chat(request())) == ("half", "error", NO_ERROR)
 
 
+def test_who_asks_with_a_patience_is_told_when_it_ends_begun_or_not(upstream, new_engine):
+    upstream.script.append(lambda exchange: (exchange.head(), exchange.event("half"), hang(exchange)))
+    engine = new_engine(upstream.url, running=1)
+    begun, waiting = engine.chat(request(patience=SHORT, owner="a")), engine.chat(request(patience=SHORT, owner="b"))
+    assert result(begun) == ("half", "late", NO_ERROR)
+    assert result(waiting) == ("", "late", NO_ERROR)
+    assert (engine.stats().running, engine.stats().waiting) == (0, 0)
+
+
 def test_an_answer_without_end_is_ended(upstream, new_engine):
     def speak(exchange):
         exchange.head()

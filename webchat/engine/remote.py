@@ -102,7 +102,7 @@ class RemoteEngine:
             if self._under_way >= self.places:
                 raise QueueFull(len(self._waiting), retry_after=self._tally.eta(len(self._waiting)))
             self._waiting.append(job)
-            self._loop.call_soon_threadsafe(self._admit)
+            self._loop.call_soon_threadsafe(self._enlist, job)
         return job.generation
 
     def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
@@ -163,8 +163,9 @@ class RemoteEngine:
             return
         (self._running if job in self._running else self._waiting).remove(job)
         self._tally.add(stats, whole=reason in ("stop", "length"))
-        if job.task:
-            self._loop.call_soon_threadsafe(job.task.cancel)
+        for ending in (job.task, job.timer):
+            if ending:
+                self._loop.call_soon_threadsafe(ending.cancel)
         self._loop.call_soon_threadsafe(self._admit)
 
     def _settle_all(self, *queues: list[RemoteJob], error: EngineError | None = None) -> None:
@@ -199,6 +200,17 @@ class RemoteEngine:
             self._main = asyncio.current_task()
         async with self._upstream, asyncio.TaskGroup() as self._tasks:
             await self._watch.run()
+
+    def _enlist(self, job: RemoteJob) -> None:
+        """Have a request that has just come end when its patience does."""
+        with self._note:
+            if job.request.patience is not None and job in self._waiting:
+                job.timer = self._loop.call_later(job.request.patience, self._expire, job)
+        self._admit()
+
+    def _expire(self, job: RemoteJob) -> None:
+        with self._note:
+            self._settle(job, "late")
 
     def _admit(self) -> None:
         """Begin as many waiting requests as may run, and tell the others where they stand."""

@@ -54,6 +54,7 @@ class RemoteJob:
         self.generation = Generation()
         self.context = contextvars.copy_context()  # log lines carry the id of the request that asked
         self.task: asyncio.Task[None] | None = None
+        self.timer: asyncio.TimerHandle | None = None  # of its patience
         self.text_shown = False
         self._head, (*past, self._question) = turns.split(request.messages)
         self._past = _fitting(request, self._head, past, self._question)
