@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pygal
-from pygal.style import CleanStyle
 from rich.console import Console
 from rich.table import Table
 
+from webchat.plots import points
+
 if TYPE_CHECKING:
     from pathlib import Path
-    from xml.etree.ElementTree import Element
 
     from webchat.engine.recipes import Measured
     from webchat.engine.variants import Result
@@ -51,15 +50,12 @@ def _caption(result: Result) -> str:
 
 def write_plot(result: Result, path: Path) -> None:
     """Draw every file by its speed and by what it costs in quality, as SVG without scripts."""
-    chart = pygal.XY(
-        js=(),
+    chart = points(
         stroke=False,
         dots_size=6,
-        style=CleanStyle,
         title=f"{result.download}: speed against quality",
         x_title="perplexity above the download's, in % (the worse of both languages)",
         y_title="times as fast as the download",
-        legend_at_bottom=True,
         legend_at_bottom_columns=2,
     )
     for each in result.measured:
@@ -68,13 +64,4 @@ def write_plot(result: Result, path: Path) -> None:
     gains = [each.gain for each in result.measured]
     bound = [(100 * result.bound, min(gains)), (100 * result.bound, max(gains))]
     chart.add(f"bound: {result.bound:.0%}", bound, stroke=True, show_dots=False)
-    chart.add_xml_filter(_without_scripts)
     chart.render_to_file(str(path))
-
-
-def _without_scripts(drawing: Element) -> Element:
-    """The library leaves its settings in every file, for a script of its own that is not there."""
-    for parent in drawing.iter():
-        for script in parent.findall("script"):
-            parent.remove(script)
-    return drawing

@@ -81,6 +81,7 @@ class LocalEngine:
         self._state: State = "loading"
         self._problem: str | None = None
         self._backend: Backend | None = None
+        self._template: ChatTemplate  # with the backend
         self._scheduler = Scheduler(max_running=max_running, max_waiting=max_waiting)
         self._cancelled: list[Generation] = []
         self._queue_changed = False
@@ -112,7 +113,7 @@ class LocalEngine:
     def chat(self, request: ChatRequest) -> Generation:
         """Render the messages here, on the caller's thread, and queue them; see ``interface.Engine.chat``."""
         budget = None if request.context_tokens is None else request.context_tokens - request.max_new_tokens
-        prompt = self._template().render(request.messages, budget)
+        prompt = self._usable_template().render(request.messages, budget)
         if prompt is None:
             raise PromptTooLong("the question alone is longer than the context")
         return self.submit(
@@ -128,7 +129,7 @@ class LocalEngine:
 
     def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
         """Compute what prompts begin with before anybody asks: one token behind it is generated and forgotten."""
-        self.submit(Request(self._template().beginning(messages), 1, keep=True))
+        self.submit(Request(self._usable_template().beginning(messages), 1, keep=True))
 
     def submit(self, request: Request) -> Generation:
         """Queue a request.
@@ -187,9 +188,10 @@ class LocalEngine:
         if self._thread.is_alive():
             self._thread.join()
 
-    def _template(self) -> ChatTemplate:
+    def _usable_template(self) -> ChatTemplate:
         with self._note:
-            return ChatTemplate(self._usable())
+            self._usable()
+            return self._template
 
     def _usable(self) -> Backend:
         if self._state == "closed":
@@ -221,12 +223,13 @@ class LocalEngine:
             self._on_death(error)
 
     def _serve(self, backend: Backend) -> None:
+        template = ChatTemplate(backend)
         costs = self._calibrate(backend)
         cache = KvCache(backend, self._limits)
         with self._note:
             self._scheduler.costs = costs
             if self._state == "loading":
-                self._state, self._backend = "ready", backend
+                self._state, self._backend, self._template = "ready", backend, template
             self._note.notify_all()
         log.info("model loaded", model=self.name, sequences=backend.sequences, cells=backend.cells)
         while chunks := self._plan(backend, cache):
