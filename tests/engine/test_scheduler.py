@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
-from webchat.engine.scheduler import BLOCK, SHORT, Job, Scheduler, _piece
+from webchat.engine.scheduler import SHORT, Job, Scheduler
 from webchat.engine.slots import Placement
 
 MAX_BATCH = 64
@@ -95,6 +95,7 @@ class World:
         job = chunk.job
         assert chunk.tokens == job.pending[: len(chunk.tokens)]
         job.pending = job.pending[len(chunk.tokens) :]
+        job.computed += len(chunk.tokens)
         assert chunk.last == (not job.pending)
         if not chunk.last:
             return
@@ -305,30 +306,3 @@ def test_what_has_ended_cannot_be_removed_again():
     assert scheduler.remove(one)
     assert scheduler.remove(one) is None
     assert not scheduler.waiting
-
-
-@given(st.integers(0, 100), st.integers(1, 200), st.lists(st.integers(4, 80), min_size=1))
-def test_however_a_prompt_is_cut_its_tokens_are_computed_in_the_same_company(known, length, rooms):
-    """Whole blocks come out the same in any number; what is left after the last one is a piece of its own."""
-    known -= known % BLOCK
-    job = Job(generation(), Request((1,), 1), pending=[0] * length, computed=known)
-    remainder = (known + length) % BLOCK
-    pieces = []
-    for at in range(length):
-        room = max(rooms[at % len(rooms)], BLOCK)
-        pieces.append(_piece(job, room))
-        assert 0 < pieces[-1] <= room
-        job.computed += pieces[-1]
-        job.pending = job.pending[pieces[-1] :]
-        if not job.pending:
-            break
-    assert sum(pieces) == length
-    whole = pieces[:-1] if remainder else pieces
-    assert all(piece % BLOCK == 0 for piece in whole)
-    assert not remainder or pieces[-1] == remainder
-
-
-@given(st.integers(0, 100), st.integers(1, 200), st.integers(0, 80))
-def test_a_piece_is_never_more_than_there_is_room_or_prompt_for(known, length, room):
-    job = Job(generation(), Request((1,), 1), pending=[0] * length, computed=known)
-    assert min(room, 1) <= _piece(job, room) <= min(room, length)

@@ -30,7 +30,8 @@ def build(tokenizer):
             ChatMessage(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)
         ]
         messages = [ChatMessage("system", system), *past, ChatMessage("user", question)]
-        return ChatTemplate(tokenizer).render(messages, budget)
+        prompt = ChatTemplate(tokenizer).render(messages, budget)
+        return prompt and prompt.tokens
 
     return render
 
@@ -130,12 +131,13 @@ def test_all_turns_of_a_conversation_begin_with_the_same_tokens(build):
 def test_without_a_system_text_the_first_question_comes_first(tokenizer):
     asked = [ChatMessage("user", "问一"), ChatMessage("assistant", "答一"), ChatMessage("user", "问二")]
     template = ChatTemplate(tokenizer)
-    assert as_text(template.render(asked)) == chatml(("user", "问一"), ("assistant", "答一"), ("user", "问二"))
+    assert as_text(template.render(asked).tokens) == chatml(("user", "问一"), ("assistant", "答一"), ("user", "问二"))
     alone = template.render(asked[2:])
-    assert template.render(asked, len(alone)) == alone
+    assert template.render(asked, len(alone.tokens)) == alone
 
 
 def test_messages_that_others_will_follow_are_the_beginning_of_their_prompt(tokenizer):
     template, system = ChatTemplate(tokenizer), ChatMessage("system", "规则")
     head = template.beginning([system])
-    assert template.render([system, ChatMessage("user", "问")])[: len(head)] == head
+    prompt = template.render([system, ChatMessage("user", "问")])
+    assert (prompt.tokens[: prompt.head], prompt.head) == (head, len(head))

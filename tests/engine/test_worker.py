@@ -16,6 +16,7 @@ from support.backends import DEADLINE, ByteBackend, RecordedLlama
 from support.tiny_model import write_tiny_model
 
 from webchat import engine as engine_room
+from webchat.engine.alignment import LEAST, reusable
 from webchat.engine.generation import (
     Ended,
     EngineUnavailable,
@@ -28,7 +29,6 @@ from webchat.engine.generation import (
     Waiting,
 )
 from webchat.engine.llama import LlamaBackend
-from webchat.engine.scheduler import BLOCK
 from webchat.engine.text import TextAssembler
 from webchat.engine.worker import LocalEngine
 
@@ -147,8 +147,8 @@ def test_a_reused_beginning_changes_nothing(recorded, alone):
         prompts.append(persona + question)
         [*_, end] = outputs_of(engine.submit(ask(prompts[-1], 24)))
         assert end.stats.prompt_tokens == len(prompts[-1])
-        assert (end.stats.reused_tokens >= len(persona) - BLOCK) == (len(prompts) > 1)
-    assert engine.stats().reused_tokens > 3 * (len(persona) - BLOCK)
+        assert (end.stats.reused_tokens >= len(persona) - LEAST) == (len(prompts) > 1)
+    assert engine.stats().reused_tokens > 3 * (len(persona) - LEAST)
     for prompt, tokens in zip(prompts, backend.answers, strict=True):
         assert_chosen_alone(alone, prompt, tokens)
 
@@ -159,9 +159,9 @@ def test_the_next_turn_computes_only_what_is_new(recorded, alone):
     answer = bytes(token for token in backend.answers[0] if token < 256)
     second = b"first question" + answer + b" second question"
     [*_, end] = outputs_of(engine.submit(ask(second, 20)))
-    # All whole blocks but the answer's last token, which was chosen and never computed.
+    # But the answer's last token, which was chosen and never computed, and what makes no whole group.
     known = len(b"first question" + answer) - 1
-    assert end.stats.reused_tokens >= known - known % BLOCK
+    assert end.stats.reused_tokens >= known - LEAST
     assert_chosen_alone(alone, second, backend.answers[1])
 
 
@@ -171,7 +171,7 @@ def test_a_source_is_copied_before_it_is_emptied(recorded, alone):
     common, chance = b"c" * 100, random.Random(2)
     prompts = [common + chance.randbytes(300), common + chance.randbytes(250)]
     ends = [outputs_of(engine.submit(ask(prompt, 32)))[-1] for prompt in prompts]
-    assert ends[1].stats.reused_tokens == 100 - 100 % BLOCK
+    assert ends[1].stats.reused_tokens == reusable(100, len(prompts[1]), 0) == 100
     for prompt, tokens in zip(prompts, backend.answers, strict=True):
         assert_chosen_alone(alone, prompt, tokens)
 
@@ -263,10 +263,10 @@ def test_the_stats_of_an_answer_add_up(scripted):
     assert (stats.prompt_tokens, stats.reused_tokens, stats.new_tokens) == (12, 0, 12)
     assert 0 <= stats.queued_seconds <= stats.first_text_seconds <= stats.total_seconds
     [*_, end] = outputs_of(engine.submit(ask(b"twelve bytes")))
-    assert end.stats.reused_tokens == 0, "less than a block"
+    assert end.stats.reused_tokens == 12 - LEAST, "the last are computed with others"
     totals = engine.stats()
     assert (totals.state, totals.problem, totals.running, totals.waiting) == ("ready", None, 0, 0)
-    assert (totals.answers, totals.prompt_tokens, totals.reused_tokens, totals.new_tokens) == (2, 24, 0, 24)
+    assert (totals.answers, totals.prompt_tokens, totals.reused_tokens, totals.new_tokens) == (2, 24, 4, 24)
 
 
 # ---- the queue --------------------------------------------------------------------------------------------

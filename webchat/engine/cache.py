@@ -11,16 +11,17 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
 
+from webchat.engine.alignment import reusable
 from webchat.engine.parking import ParkingLot
-from webchat.engine.scheduler import BLOCK
 from webchat.engine.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from webchat.engine.backend import Backend
@@ -56,7 +57,7 @@ class KvCache:
     def __init__(self, backend: Backend, limits: CacheLimits) -> None:
         self._backend = backend
         self._limits = limits
-        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells, block=BLOCK)
+        self._slots = Slots(backend.sequences, backend.cells, idle_cells=limits.idle_cells)
         self._parked = ParkingLot(limits.parked_bytes)
         self._beginnings: dict[tuple[int, ...], bytearray] = {}
         self._recall()
@@ -66,14 +67,19 @@ class KvCache:
         """Bytes of host memory that parked states take."""
         return self._parked.size
 
-    def place(self, prompt: tuple[int, ...], reserve: int) -> Placement | None:
+    def place(self, prompt: tuple[int, ...], reserve: int, head: int = 0) -> Placement | None:
         """Give a prompt that will grow to ``reserve`` tokens a slot with as much of it as is known.
+
+        Args:
+            prompt: token ids.
+            reserve: tokens, the answer's included.
+            head: tokens of the prompt's system text.
 
         Returns:
             The placement, carried out; None when the running generations leave no room.
         """
-        parked = self._find_parked(prompt)
-        found = self._slots.place(prompt, reserve)
+        parked = self._find_parked(prompt, head)
+        found = self._slots.place(prompt, reserve, _usable(prompt, head))
         if found is None:
             return None
         placement, emptied = found
@@ -84,10 +90,10 @@ class KvCache:
             return self._restore(placement, parked[0].state, prompt[: parked[1]])
         return placement
 
-    def known(self, prompt: tuple[int, ...]) -> int:
+    def known(self, prompt: tuple[int, ...], head: int = 0) -> int:
         """How many tokens of a prompt would not have to be computed now."""
-        parked = self._find_parked(prompt)
-        return max(self._slots.known(prompt), parked[1] if parked else 0)
+        parked = self._find_parked(prompt, head)
+        return max(self._slots.known(prompt, _usable(prompt, head)), parked[1] if parked else 0)
 
     def grow(self, slot: int, tokens: Sequence[int]) -> None:
         """Note that these tokens have been computed."""
@@ -114,9 +120,9 @@ class KvCache:
         for emptied in self._slots.release(slot):
             self._backend.truncate(emptied, 0)
 
-    def _find_parked(self, prompt: tuple[int, ...]) -> tuple[Parked, int] | None:
+    def _find_parked(self, prompt: tuple[int, ...], head: int) -> tuple[Parked, int] | None:
         found = self._parked.find(prompt[:-1])
-        return found and (found[0], found[1] - found[1] % BLOCK)
+        return found and (found[0], reusable(found[1], len(prompt), head))
 
     def _prepare(self, placement: Placement) -> None:
         slot, reused, source = placement.slot, placement.reused, placement.source
@@ -180,3 +186,7 @@ class KvCache:
         if self._restore(placement, state, tokens).reused:
             self._beginnings[tokens] = state
         self._release(placement.slot)
+
+
+def _usable(prompt: tuple[int, ...], head: int) -> Callable[[int], int]:
+    return partial(reusable, prompt=len(prompt), head=head)

@@ -60,6 +60,7 @@ class Request:
         owner: whose turn it is; waiting requests are served round owners, not in a line.
         patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
         keep: whether what was computed for the prompt is to outlive the process.
+        head: how many tokens of the prompt are its system text, which others share.
     """
 
     prompt: tuple[int, ...]
@@ -69,6 +70,7 @@ class Request:
     owner: str = ""
     patience: float | None = None
     keep: bool = False
+    head: int = 0
 
 
 @dataclass(frozen=True, slots=True)

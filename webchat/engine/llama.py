@@ -18,6 +18,7 @@ import structlog
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "500")
 import llama_cpp
+import numpy as np
 
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import load_model
@@ -60,11 +61,12 @@ class LlamaBackend:
         llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
-        self._samplers: dict[int, ctypes.c_void_p] = {}
+        self._samplers: dict[int, ctypes.c_void_p | None] = {}
         self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
         self._model = load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
         self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
+        self._logits = ctypes.c_float * self._n_vocab
         try:
             self._require_servable(path)
             self._context = self._open_context(threads or cores())
@@ -105,6 +107,9 @@ class LlamaBackend:
     def begin(self, sequence: int, sampling: Sampling) -> None:
         """Set up how tokens of this sequence are chosen."""
         self._free_sampler(sequence)
+        if sampling.temperature <= 0 and sampling.repeat_penalty == 1.0:
+            self._samplers[sequence] = None  # the largest number: llama.cpp's sampler would first copy all of them
+            return
         chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
         for sampler in self._chain(sampling):
             llama_cpp.llama_sampler_chain_add(chain, sampler)
@@ -120,9 +125,7 @@ class LlamaBackend:
         status = llama_cpp.llama_decode(self._context, self._batch)
         if status != 0:
             raise RuntimeError(f"llama_decode returned {status}")
-        return [
-            llama_cpp.llama_sampler_sample(self._samplers[sequence], self._context, index) for sequence, index in wanted
-        ]
+        return [self._choose(sequence, index) for sequence, index in wanted]
 
     def truncate(self, sequence: int, length: int) -> None:
         """Keep the first ``length`` tokens of a sequence."""
@@ -158,6 +161,13 @@ class LlamaBackend:
         with self._vocab_lock:
             self._vocab = None
             llama_cpp.llama_model_free(self._model)
+
+    def _choose(self, sequence: int, index: int) -> int:
+        sampler = self._samplers[sequence]
+        if sampler is not None:
+            return int(llama_cpp.llama_sampler_sample(sampler, self._context, index))
+        address = ctypes.addressof(llama_cpp.llama_get_logits_ith(self._context, index).contents)
+        return int(np.frombuffer(self._logits.from_address(address), np.float32).argmax())
 
     def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
         raw, at, wanted = self._batch, 0, []
@@ -198,7 +208,7 @@ class LlamaBackend:
         ]
 
     def _free_sampler(self, sequence: int) -> None:
-        if (sampler := self._samplers.pop(sequence, None)) is not None:
+        if sampler := self._samplers.pop(sequence, None):
             llama_cpp.llama_sampler_free(sampler)
 
     def _require_servable(self, path: Path) -> None:

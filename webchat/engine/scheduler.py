@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+from webchat.engine.alignment import LEAST, piece
 from webchat.engine.calibration import UNMEASURED
 
 if TYPE_CHECKING:
@@ -26,12 +27,8 @@ _LEAST_STOP = 0.04  # where writing alone takes nearly that long
 # The same for a newcomer whose prompt is short: its first word is worth more than the others' next one.
 SHORT = 64  # tokens
 
-# llama.cpp rounds differently for some small numbers of tokens in a step; whole blocks of this many, however many,
-# come out the same.
-BLOCK = 16  # tokens
 _SHORT_STOP = 0.4
 
-_LEAST_BITE = 4  # prompt tokens read at a time, however slow the machine
 _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
@@ -175,7 +172,8 @@ class Scheduler:
     def _read(self, reading: list[Job], writing: list[Job], max_batch: int) -> Chunk | None:
         """The next piece of a prompt, the shortest first; None when writers have been held up long enough."""
         job = min(reading, key=lambda job: len(job.pending) - _AGING * job.passed_over)
-        length = _piece(job, self._bite(job, writing, max_batch))
+        prompt, head = len(job.request.prompt), job.request.head
+        length = piece(job.computed, prompt, head, self._bite(job, writing, max_batch))
         if not length:
             self._owed = len(writing)
             return None
@@ -192,7 +190,7 @@ class Scheduler:
             return most
         stop = _SHORT_STOP if job.short else max(_STOP - self._pace * self._round(len(writing)), _LEAST_STOP)
         readable = self.costs.readable((stop - self._held) / self._pace, most)
-        return max(readable, _LEAST_BITE) if self._held == 0 else readable
+        return max(readable, LEAST) if self._held == 0 else readable
 
     def _write(self, writing: list[Job]) -> list[Chunk]:
         """A token each for as many answers as are cheapest together, those first that have waited longest."""
@@ -219,17 +217,3 @@ class Scheduler:
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""
         self.waiting.sort(key=lambda job: job.request.owner == owner)  # stable
-
-
-def _piece(job: Job, room: int) -> int:
-    """How many tokens of a prompt to read, at most ``room``.
-
-    Pieces end at whole blocks of the prompt, and what is left after the last of them is a piece of its own: however
-    a prompt is cut, and wherever its known beginning ends, each token is computed in the same company.
-    """
-    blocks = (job.computed + len(job.pending)) // BLOCK * BLOCK - job.computed
-    if blocks <= 0:
-        return min(room, len(job.pending))
-    length = min(room, blocks)
-    whole = length - (job.computed + length) % BLOCK
-    return whole if whole > 0 else length

@@ -7,7 +7,7 @@ types ``<|im_end|>`` has typed ten characters and not ended a turn.
 from __future__ import annotations
 
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from webchat.engine.turns import newest, split
 
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
     from webchat.engine.backend import Tokenizer
     from webchat.engine.interface import ChatMessage
+
+
+class Prompt(NamedTuple):
+    """Token ids, of which the first ``head`` are the system text."""
+
+    tokens: tuple[int, ...]
+    head: int
 
 
 class ChatTemplate:
@@ -27,7 +34,7 @@ class ChatTemplate:
         self._end = [*tokenizer.tokenize("<|im_end|>", special=True), *tokenizer.tokenize("\n")]
         self._answer = [*self._start, *tokenizer.tokenize("assistant\n")]
 
-    def render(self, messages: Sequence[ChatMessage], budget: int | None = None) -> tuple[int, ...] | None:
+    def render(self, messages: Sequence[ChatMessage], budget: int | None = None) -> Prompt | None:
         """Token ids of the conversation with the head of an answer behind it.
 
         Args:
@@ -46,7 +53,7 @@ class ChatTemplate:
             if room < 0:
                 return None
             past = newest(past, len, room)
-        return tuple(chain(head, *past, question, self._answer))
+        return Prompt(tuple(chain(head, *past, question, self._answer)), len(head))
 
     def beginning(self, messages: Sequence[ChatMessage]) -> tuple[int, ...]:
         """Token ids of messages that others will follow."""

@@ -118,12 +118,13 @@ class LocalEngine:
             raise PromptTooLong("the question alone is longer than the context")
         return self.submit(
             Request(
-                prompt,
+                prompt.tokens,
                 request.max_new_tokens,
                 request.sampling,
                 stop=request.stop,
                 owner=request.owner,
                 patience=request.patience,
+                head=prompt.head,
             )
         )
 
@@ -260,9 +261,9 @@ class LocalEngine:
 
     def _place(self, job: Job, backend: Backend, cache: KvCache) -> bool:
         request = job.request
-        if self._is_being_read(request.prompt, cache):
+        if self._is_being_read(request, cache):
             return False
-        job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens)
+        job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens, request.head)
         if job.placement is None:
             return False
         backend.begin(job.placement.slot, request.sampling)
@@ -271,13 +272,13 @@ class LocalEngine:
         self._delivery.begin(job)
         return True
 
-    def _is_being_read(self, prompt: tuple[int, ...], cache: KvCache) -> bool:
+    def _is_being_read(self, request: Request, cache: KvCache) -> bool:
         """Whether a running job is just computing a longer beginning of this prompt than is known by now."""
         reading = [job for job in self._scheduler.running if not job.writing]
         if not reading:
             return False
-        known = cache.known(prompt)
-        return any(common_prefix(job.request.prompt[:-1], prompt[:-1]) > known + _WORTH_WAITING for job in reading)
+        known, prompt = cache.known(request.prompt, request.head), request.prompt[:-1]
+        return any(common_prefix(job.request.prompt[:-1], prompt) > known + _WORTH_WAITING for job in reading)
 
     def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[int]) -> None:
         """Write down what the step computed and hand each new piece of text to its mailbox."""
