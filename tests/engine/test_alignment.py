@@ -5,9 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webchat.engine.alignment import LEAST, piece, reusable
+from webchat.engine.alignment import GROUP, LEAST, piece, reusable
 
-GROUP = 4
 lengths = st.integers(1, 300)
 rooms = st.lists(st.integers(2 * LEAST, 100), min_size=1)
 
@@ -65,4 +64,4 @@ def test_a_known_system_text_is_reused_to_its_end():
 def test_a_piece_is_never_more_than_there_is_room_for(start, left, head, room):
     length = piece(start, start + left, min(head, start + left), room)
     assert 0 <= length <= min(left, room)
-    assert length or room < LEAST
+    assert length or room < GROUP

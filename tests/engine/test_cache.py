@@ -185,13 +185,16 @@ def test_llama_goes_on_from_a_parked_state_as_if_it_had_never_been_away(tiny_mod
     prompt, more = list(words(1, 120)), list(words(2, 30))
     with closing(LlamaBackend(tiny_model, sequences=4, cells=1024, threads=1)) as llama:
         llama.decode([(0, 0, prompt, False)])
-        state = llama.save(0)
+        state, head, tail = llama.save(0), llama.save(0, 0, 50), llama.save(0, 50)
+        assert len(head) + len(tail) < 1.1 * len(state)
         expected = _likeliest(llama, 0, len(prompt), more)
         llama.truncate(0, 0)
         llama.decode([(1, 0, list(words(3, 50)), False)])
         llama.load(2, state)
         assert _likeliest(llama, 2, len(prompt), more) == expected
-        llama.load(3, state)
+        llama.load(3, head)
+        llama.load(3, tail)
+        assert _likeliest(llama, 3, len(prompt), more) == expected
         llama.truncate(3, 100)
         assert _likeliest(llama, 3, 100, prompt[100:] + more) == expected
 

@@ -30,9 +30,18 @@ def test_sizes_between_and_beyond_the_measured_ones_follow_from_them():
 
 
 def test_as_much_is_read_as_fits_the_time():
-    assert VALLEY.readable(0.061, 128) == 16
-    assert VALLEY.readable(10, 128) == 128
-    assert VALLEY.readable(0.015, 128) == 0
+    assert VALLEY.readable(10, 128, beside=2) == 128
+    read = VALLEY.readable(0.05, 128, beside=2)
+    assert VALLEY.mixed(2, read) <= VALLEY.step(2) + 0.05 < VALLEY.mixed(2, read + 1)
+
+
+def test_a_step_that_does_both_takes_less_than_two_and_no_less_than_each():
+    for answers in (1, 2, 4, 16):
+        for tokens in (4, 16, 64):
+            both = VALLEY.mixed(answers, tokens)
+            assert max(VALLEY.step(answers), VALLEY.read(tokens)) <= both <= VALLEY.step(answers) + VALLEY.read(tokens)
+        assert VALLEY.mixed(answers, 0) == VALLEY.step(answers)
+    assert VALLEY.mixed(0, 16) == VALLEY.read(16)
 
 
 seconds = st.floats(0.0001, 1)
@@ -86,4 +95,4 @@ def test_measuring_leaves_the_cache_empty():
 
 def test_what_has_not_been_measured_costs_what_it_computes():
     assert UNMEASURED.width(16) == 16
-    assert UNMEASURED.readable(0.05, 128) == 50
+    assert UNMEASURED.readable(0.0505, 128, beside=1) == 50

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webchat.engine.alignment import padded
 from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
 from webchat.engine.scheduler import SHORT, Job, Scheduler
@@ -71,9 +72,10 @@ class World:
         chunks = self.scheduler.plan(self.max_batch)
         assert bool(chunks) == bool(running)
         moved_on = [chunk.job for chunk in chunks if chunk.job.writing]
-        assert len(moved_on) in (0, len(chunks)), "a step reads, or it writes"
         assert set(map(id, moved_on)) <= set(map(id, writing))
-        assert sum(len(chunk.tokens) for chunk in chunks) <= self.max_batch
+        assert moved_on == [chunk.job for chunk in chunks[len(chunks) - len(moved_on) :]], "pieces of prompts go first"
+        assert len(set(map(id, moved_on))) == len(moved_on)
+        assert sum(padded(len(chunk.tokens)) for chunk in chunks) <= self.max_batch + 3 * len(moved_on)
         assert all(chunk.tokens for chunk in chunks)
         self._pass_time(chunks)
         for chunk in chunks:
@@ -82,8 +84,9 @@ class World:
     def _pass_time(self, chunks) -> None:
         if not chunks:
             return
-        writes = chunks[0].job.writing
-        cost = self.costs.step(len(chunks)) if writes else self.costs.read(sum(len(chunk.tokens) for chunk in chunks))
+        pieces = [chunk for chunk in chunks if not chunk.job.writing]
+        rows = sum(padded(len(chunk.tokens)) for chunk in pieces)
+        cost = self.costs.mixed(len(chunks) - len(pieces), rows)
         self.now += cost * self.slowness
         self.scheduler.took(cost * self.slowness)
 
@@ -240,7 +243,7 @@ def test_a_newcomer_is_read_at_once_beside_many_writers():
     add(world.scheduler, late)
     while late not in world.ended:
         world.step()
-    assert world.wrote_at[id(late)][0] - came <= costs.step(8) + costs.read(30)
+    assert world.wrote_at[id(late)][0] - came == pytest.approx(costs.mixed(8, 32)), "with the very next step"
 
 
 def test_newcomers_together_are_read_one_after_the_other():

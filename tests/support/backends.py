@@ -117,11 +117,14 @@ class ByteBackend:
         assert len(self._kept[source].tokens) >= length, "the source was emptied before it was copied"
         self._kept[target].tokens = self._kept[source].tokens[:length]
 
-    def save(self, sequence: int) -> bytearray:
-        return bytearray(json.dumps(self._kept[sequence].tokens).encode())
+    def save(self, sequence: int, start: int = 0, end: int = -1) -> bytearray:
+        tokens = self._kept[sequence].tokens
+        return bytearray(json.dumps([start, *(tokens[start:] if end < 0 else tokens[start:end])]).encode())
 
     def load(self, sequence: int, state: bytearray) -> None:
-        self._kept[sequence].tokens = json.loads(state)
+        start, *tokens = json.loads(state)
+        assert len(self._kept[sequence].tokens) == start, "what was before it is missing"
+        self._kept[sequence].tokens += tokens
 
     def close(self) -> None:
         self.closed = True

@@ -64,12 +64,18 @@ class Backend(Tokenizer, Protocol):
         """Let ``target`` share the first ``length`` tokens of ``source``."""
         ...
 
-    def save(self, sequence: int) -> bytearray:
-        """The keys and values of a sequence, to be loaded again by a backend of the same identity."""
+    def save(self, sequence: int, start: int = 0, end: int = -1) -> bytearray:
+        """The keys and values of a sequence's tokens from ``start`` on, to be loaded by a backend of the same identity.
+
+        Args:
+            sequence: which.
+            start: the first of these tokens.
+            end: the one behind the last; -1 saves all.
+        """
         ...
 
     def load(self, sequence: int, state: bytearray) -> None:
-        """Put a saved state in place of what a sequence holds."""
+        """Put what was saved behind the tokens that a sequence holds: those before ``start``."""
         ...
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ from webchat.engine.parking import ParkingLot
 from webchat.engine.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from webchat.engine.backend import Backend
@@ -87,7 +87,7 @@ class KvCache:
         for slot in emptied:
             self._backend.truncate(slot, 0)
         if parked and len(parked[0].tokens) <= reserve and parked[1] >= placement.reused + _WORTH_RESTORING:
-            return self._restore(placement, parked[0].state, prompt[: parked[1]])
+            return self._unpark(placement, parked[0], prompt[: parked[1]])
         return placement
 
     def known(self, prompt: tuple[int, ...], head: int = 0) -> int:
@@ -99,11 +99,15 @@ class KvCache:
         """Note that these tokens have been computed."""
         self._slots.tokens(slot).extend(tokens)
 
-    def release(self, slot: int) -> None:
-        """The generation in this slot has ended: its state is parked, its tokens stay as long as idle ones may."""
-        tokens = self._slots.tokens(slot)
-        if self._limits.parked_bytes and len(tokens) >= _WORTH_PARKING:
-            self._parked.put(tokens, self._backend.save(slot))
+    def release(self, slot: int, head: int = 0) -> None:
+        """The generation in this slot has ended: its state is parked, its tokens stay as long as idle ones may.
+
+        Args:
+            slot: where it ran.
+            head: tokens of its prompt's system text, which is parked once for all that begin with it.
+        """
+        if self._limits.parked_bytes and len(self._slots.tokens(slot)) >= head + _WORTH_PARKING:
+            self._park(slot, self._slots.tokens(slot), head)
         self._release(slot)
 
     def keep(self, slot: int) -> None:
@@ -115,6 +119,18 @@ class KvCache:
             del self._beginnings[next(iter(self._beginnings))]
         self._beginnings[tokens] = self._backend.save(slot)
         self._write()
+
+    def _park(self, slot: int, tokens: list[int], head: int) -> None:
+        save = partial(self._backend.save, slot)
+        beginning = self._parked.head(tokens[:head], partial(save, 0, head)) if head else None
+        self._parked.put(tokens, save(len(beginning.tokens) if beginning else 0), beginning)
+
+    def _unpark(self, placement: Placement, parked: Parked, tokens: tuple[int, ...]) -> Placement:
+        if parked.head is None:
+            return self._restore(placement, tokens, (parked.state,))
+        if placement.reused >= parked.start:
+            return self._restore(placement, tokens, (parked.state,), behind=parked.start)
+        return self._restore(placement, tokens, (parked.head.state, parked.state))
 
     def _release(self, slot: int) -> None:
         for emptied in self._slots.release(slot):
@@ -132,10 +148,17 @@ class KvCache:
             self._backend.truncate(slot, 0)
             self._backend.copy(source, slot, reused)
 
-    def _restore(self, placement: Placement, state: bytearray, tokens: tuple[int, ...]) -> Placement:
-        """Put a state into a placement's slot; where it is refused the slot is empty, and all is computed anew."""
+    def _restore(
+        self, placement: Placement, tokens: tuple[int, ...], states: Iterable[bytearray], behind: int = 0
+    ) -> Placement:
+        """Let a placement's slot hold these tokens: the first ones it has, the others come from saved states.
+
+        Where a state is refused the slot is empty, and all is computed anew.
+        """
+        self._backend.truncate(placement.slot, behind)
         try:
-            self._backend.load(placement.slot, state)
+            for state in states:
+                self._backend.load(placement.slot, state)
         except RuntimeError as error:
             log.warning("a saved state is of no use", problem=str(error))
             tokens = ()
@@ -183,7 +206,7 @@ class KvCache:
         """Put a beginning into an idle slot."""
         if (placement := self.place((*tokens, -1), len(tokens))) is None:
             return
-        if self._restore(placement, state, tokens).reused:
+        if self._restore(placement, tokens, (state,)).reused:
             self._beginnings[tokens] = state
         self._release(placement.slot)
 

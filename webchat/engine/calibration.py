@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _WIDTHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # answers in a step
-_READINGS = (4, 16, 64)  # prompt tokens in a step
+_READINGS = (4, 8, 16, 32, 64)  # prompt tokens in a step
 _MOST_SECONDS = 8.0  # on a machine that is busy, what is measured by then must do; sizes beyond follow in proportion
 _REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes it slower
 _WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
@@ -61,13 +61,22 @@ class Costs:
 
     def width(self, answers: int) -> int:
         """How many of so many answers a step should move on for the most tokens per second in all."""
+        if answers < 2:
+            return answers
         best = max(range(1, answers + 1), key=lambda width: width / self.step(width))
         gain = best / self.step(best) * self.step(answers) / answers
         return best if gain > _WORTH_IT else answers
 
-    def readable(self, seconds: float, most: int) -> int:
-        """How many prompt tokens, up to ``most``, can be read in so many seconds."""
-        return bisect.bisect_right(range(1, most + 1), seconds, key=self.read)
+    def mixed(self, answers: int, tokens: int) -> float:
+        """Seconds of a step that does both: it reads all, and chooses the answers' next tokens."""
+        if not answers or not tokens:
+            return self.step(answers) if answers else self.read(tokens)
+        return self.read(answers + tokens) + max(self.step(answers) - self.read(answers), 0.0)
+
+    def readable(self, seconds: float, most: int, beside: int) -> int:
+        """How many prompt tokens, up to ``most``, make a step of ``beside`` answers no more than so much longer."""
+        longest = self.step(beside) + seconds
+        return bisect.bisect_right(range(1, most + 1), longest, key=lambda tokens: self.mixed(beside, tokens))
 
     @cached_property
     def _writing(self) -> list[tuple[int, float]]:

@@ -20,6 +20,7 @@ if "OMP_WAIT_POLICY" not in os.environ:
 import llama_cpp
 import numpy as np
 
+from webchat.engine.alignment import GROUP, padded
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import load_model
 from webchat.engine.processor import cores
@@ -61,6 +62,7 @@ class LlamaBackend:
         llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
+        self._spare = sequences  # one more: what fills up groups, and parts of others on their way in and out
         self._samplers: dict[int, ctypes.c_void_p | None] = {}
         self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
         self._model = load_model(path)
@@ -123,6 +125,7 @@ class LlamaBackend:
         """
         wanted = self._fill(batch)
         status = llama_cpp.llama_decode(self._context, self._batch)
+        self.truncate(self._spare, 0)
         if status != 0:
             raise RuntimeError(f"llama_decode returned {status}")
         return [self._choose(sequence, index) for sequence, index in wanted]
@@ -135,22 +138,30 @@ class LlamaBackend:
         """Let ``target`` share the first ``length`` tokens of ``source``."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
-    def save(self, sequence: int) -> bytearray:
-        """The keys and values of a sequence: 12 KB a token for the default model."""
-        state = bytearray(llama_cpp.llama_state_seq_get_size(self._context, sequence))
-        written = llama_cpp.llama_state_seq_get_data(self._context, _address(state), len(state), sequence)
+    def save(self, sequence: int, start: int = 0, end: int = -1) -> bytearray:
+        """The keys and values of a sequence's tokens: 12 KB each for the default model; see ``Backend.save``."""
+        llama_cpp.llama_memory_seq_cp(self._memory, sequence, self._spare, start, end)
+        try:
+            state = bytearray(llama_cpp.llama_state_seq_get_size(self._context, self._spare))
+            written = llama_cpp.llama_state_seq_get_data(self._context, _address(state), len(state), self._spare)
+        finally:
+            self.truncate(self._spare, 0)
         if written != len(state):
             raise RuntimeError("llama.cpp could not save a state")
         return state
 
     def load(self, sequence: int, state: bytearray) -> None:
-        """Put a saved state in place of what a sequence holds.
+        """Put a saved state behind what a sequence holds.
 
         Raises:
             RuntimeError: llama.cpp refused it.
         """
-        if not llama_cpp.llama_state_seq_set_data(self._context, _address(state), len(state), sequence):
-            raise RuntimeError("a saved state does not fit the cache")
+        try:
+            if not llama_cpp.llama_state_seq_set_data(self._context, _address(state), len(state), self._spare):
+                raise RuntimeError("a saved state does not fit the cache")
+            llama_cpp.llama_memory_seq_cp(self._memory, self._spare, sequence, 0, -1)
+        finally:
+            self.truncate(self._spare, 0)
 
     def close(self) -> None:
         """Free the model."""
@@ -170,20 +181,29 @@ class LlamaBackend:
         return int(np.frombuffer(self._logits.from_address(address), np.float32).argmax())
 
     def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
-        raw, at, wanted = self._batch, 0, []
+        raw, at, wanted, filled = self._batch, 0, [], 0
         for sequence, start, tokens, choose in batch:
-            for offset, token in enumerate(tokens):
-                raw.token[at] = token
-                raw.pos[at] = start + offset
-                raw.n_seq_id[at] = 1
-                raw.seq_id[at][0] = sequence
-                raw.logits[at] = 0
-                at += 1
+            at = self._add(at, sequence, start, tokens)
             if choose:
                 raw.logits[at - 1] = 1
                 wanted.append((sequence, at - 1))
+            if len(tokens) > 1:
+                filling = tokens[: padded(len(tokens)) - len(tokens)]
+                at = self._add(at, self._spare, filled, filling)
+                filled += len(filling)
         raw.n_tokens = at
         return wanted
+
+    def _add(self, at: int, sequence: int, start: int, tokens: Sequence[int]) -> int:
+        raw = self._batch
+        for offset, token in enumerate(tokens):
+            raw.token[at] = token
+            raw.pos[at] = start + offset
+            raw.n_seq_id[at] = 1
+            raw.seq_id[at][0] = sequence
+            raw.logits[at] = 0
+            at += 1
+        return at
 
     def _chain(self, sampling: Sampling) -> list[ctypes.c_void_p]:
         chain = []
@@ -226,9 +246,9 @@ class LlamaBackend:
 
     def _open_context(self, threads: int) -> int:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = self.cells
+        params.n_ctx = self.cells + GROUP * self.sequences  # and what fills up groups
         params.n_batch = params.n_ubatch = self.max_batch
-        params.n_seq_max = self.sequences
+        params.n_seq_max = self.sequences + 1
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.kv_unified = True  # sequences share cells; without it a partial copy aborts the process

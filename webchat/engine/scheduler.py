@@ -1,8 +1,7 @@
 """The policy of the engine, without a model: who runs, and what the next step computes.
 
-Iteration-level scheduling as in Orca (Yu et al., OSDI 2022) with chunked prefill after Sarathi-Serve (Agrawal
-et al., OSDI 2024). Unlike there a step either reads or writes: on a processor that has no computing power to
-spare beside writing, mixed steps save nothing, and separate ones are as long as they were measured to be.
+Iteration-level scheduling as in Orca (Yu et al., OSDI 2022); prompts are read in pieces that ride along with the
+answers' tokens, as in Sarathi-Serve (Agrawal et al., OSDI 2024): the weights pass through the processor once for both.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from webchat.engine.alignment import LEAST, piece
+from webchat.engine.alignment import GROUP, LEAST, padded, piece
 from webchat.engine.calibration import UNMEASURED
 
 if TYPE_CHECKING:
@@ -21,14 +20,13 @@ if TYPE_CHECKING:
     from webchat.engine.generation import Generation, Request
     from webchat.engine.slots import Placement
 
-# How long prompts may hold up answers that are being written, in seconds from one of their tokens to the next.
+# How much longer a piece of a prompt may make a step for the answers that are being written, in seconds.
 _STOP = 0.14
-_LEAST_STOP = 0.04  # where writing alone takes nearly that long
-# The same for a newcomer whose prompt is short: its first word is worth more than the others' next one.
+_LONGEST_STOP = 0.15
+# Short prompts are read whole: a newcomer's first word is worth more than the others' next one.
 SHORT = 64  # tokens
 
-_SHORT_STOP = 0.4
-
+_FULL = 32  # tokens of prompts in a step, from which on more of them take as long as one after the other
 _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
@@ -92,11 +90,9 @@ class Scheduler:
         self.max_running = max_running
         self.max_waiting = max_waiting
         self.costs = costs
-        self._held = 0.0  # seconds that prompts have taken since answers last got a token
-        self._owed = 0  # answers that get a token before the next piece of a prompt is read
         self._steps = 0
         self._pace = 1.0  # how much longer steps take than they did when they were measured
-        self._expected, self._reads = 0.0, False  # the planned step
+        self._expected = 0.0  # seconds of the planned step
         self.waiting: list[Job] = []
         self.running: list[Job] = []
 
@@ -147,72 +143,58 @@ class Scheduler:
         return [job for job in (*self.running, *self.waiting) if job.due is not None and job.due <= now]
 
     def plan(self, max_batch: int) -> list[Chunk]:
-        """What the next step computes: either prompts are read, or answers written.
-
-        Prompts go first, so that first words come soon, until answers have been held up as long as they may be;
-        then each answer gets its token.
+        """What the next step computes: answers' next tokens, and pieces of prompts that ride along, these first.
 
         Args:
             max_batch: tokens the backend computes in one step; more than may be running.
         """
         writing = [job for job in self.running if job.writing]
         reading = [job for job in self.running if not job.writing]
-        if reading and (self._owed <= 0 or not writing) and (piece := self._read(reading, writing, max_batch)):
-            return [piece]
-        return self._write(writing)
+        pieces = self._read(reading, len(writing), max_batch)
+        width = len(writing) if pieces else self.costs.width(len(writing))
+        read = sum(padded(len(piece.tokens)) for piece in pieces)
+        self._expected = self.costs.mixed(width, read)
+        return pieces + self._write(writing, width)
 
     def took(self, seconds: float) -> None:
         """Tell how long the planned step took: a machine that has other things to do gets smaller pieces."""
         if self._expected > 0:
             ratio = min(max(seconds / self._expected, 1 / _FAR_OFF), _FAR_OFF)
             self._pace += _SMOOTHING * (ratio - self._pace)
-        if self._reads:
-            self._held += seconds
 
-    def _read(self, reading: list[Job], writing: list[Job], max_batch: int) -> Chunk | None:
-        """The next piece of a prompt, the shortest first; None when writers have been held up long enough."""
-        job = min(reading, key=lambda job: len(job.pending) - _AGING * job.passed_over)
-        prompt, head = len(job.request.prompt), job.request.head
-        length = piece(job.computed, prompt, head, self._bite(job, writing, max_batch))
-        if not length:
-            self._owed = len(writing)
-            return None
-        for other in reading:
-            other.passed_over += other is not job
-        if not writing:
-            self._held = 0.0
-        self._expect(self.costs.read(length), reads=bool(writing))
-        return Chunk(job, job.pending[:length], last=length == len(job.pending))
+    def _read(self, reading: list[Job], writing: int, max_batch: int) -> list[Chunk]:
+        """A piece of the shortest prompt; with it the whole of others as long as that is cheaper than one by one."""
+        chosen: list[Chunk] = []
+        room = max_batch - padded(writing)
+        for job in sorted(reading, key=lambda job: len(job.pending) - _AGING * job.passed_over):
+            prompt, head = len(job.request.prompt), job.request.head
+            most = room if chosen else min(room, self._bite(job, writing, room))
+            length = piece(job.computed, prompt, head, most)
+            last = length == len(job.pending)
+            if not length or (chosen and not last):
+                break
+            chosen.append(Chunk(job, job.pending[:length], last))
+            room = min(room, _FULL) - padded(length)
+        taken = {id(chunk.job) for chunk in chosen}
+        for job in reading:
+            job.passed_over += id(job) not in taken
+        return chosen
 
-    def _bite(self, job: Job, writing: list[Job], most: int) -> int:
+    def _bite(self, job: Job, writing: int, most: int) -> int:
         """How many tokens of a prompt may be read now."""
-        if not writing:
+        if not writing or job.short:
             return most
-        stop = _SHORT_STOP if job.short else max(_STOP - self._pace * self._round(len(writing)), _LEAST_STOP)
-        readable = self.costs.readable((stop - self._held) / self._pace, most)
-        return max(readable, LEAST) if self._held == 0 else readable
+        bite = self.costs.readable(_STOP / self._pace, most, beside=writing)
+        least = LEAST if self._pace * self.costs.read(LEAST) <= _LONGEST_STOP else GROUP
+        return max(bite, least)
 
-    def _write(self, writing: list[Job]) -> list[Chunk]:
-        """A token each for as many answers as are cheapest together, those first that have waited longest."""
-        if not writing:
-            return []
-        width = self.costs.width(len(writing))
+    def _write(self, writing: list[Job], width: int) -> list[Chunk]:
+        """A token each for so many answers, those first that have waited longest."""
         self._steps += 1
         chosen = sorted(writing, key=lambda job: job.stepped)[:width]
         for job in chosen:
             job.stepped = self._steps
-        self._owed -= width
-        self._held = 0.0
-        self._expect(self.costs.step(width), reads=False)
         return [Chunk(job, job.pending, last=True) for job in chosen]
-
-    def _round(self, answers: int) -> float:
-        """Seconds until each of so many answers has got a token."""
-        width = self.costs.width(answers)
-        return self.costs.step(width) * answers / width
-
-    def _expect(self, seconds: float, *, reads: bool) -> None:
-        self._expected, self._reads = seconds, reads
 
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""

@@ -319,7 +319,7 @@ class LocalEngine:
             return
         if job.request.keep and reason in ("stop", "length"):
             cache.keep(job.placement.slot)
-        cache.release(job.placement.slot)
+        cache.release(job.placement.slot, job.request.head)
 
     def _announce_queue(self) -> None:
         self._queue_changed = False
