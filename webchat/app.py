@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from webchat.engine.backend import Backend
     from webchat.engine.interface import Engine
 
-_CELLS = 8192  # KV cache at 12 KB a cell: 100 MB; sixteen answers of usual length at once
+_CELLS = 6144  # KV cache at 12 KB a cell: 75 MB; sixteen answers of usual length at once
 _MEGABYTE = 1_000_000
 _ENGINE_DIED = 70  # EX_SOFTWARE
 
@@ -112,9 +112,7 @@ def _engine(settings: Settings) -> Engine:
         max_running=settings.max_parallel,
         max_waiting=settings.max_queue,
         limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=folder / "prompts"),
-        calibrate=lambda backend: recall(
-            backend, folder, cast("Path", weights), threads=settings.threads, most=settings.max_parallel
-        ),
+        calibrate=lambda backend: recall(backend, folder, threads=settings.threads, most=settings.max_parallel),
         on_death=_end_process,
     )
 
@@ -128,12 +126,16 @@ def _weights(settings: Settings) -> Path | ModelError:
 
 
 def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
-    from webchat.engine.llama import LlamaBackend  # noqa: PLC0415 - loads llama.cpp's libraries: only who generates needs them
-
     if isinstance(weights, ModelError):
         raise EngineUnavailable(str(weights)) from weights
+    # They load llama.cpp's libraries: only who generates needs them.
+    from webchat.engine import measure  # noqa: PLC0415
+    from webchat.engine.layout import fastest  # noqa: PLC0415
+    from webchat.engine.llama import LlamaBackend  # noqa: PLC0415
+
+    unpacked = settings.models_dir.absolute() / "unpacked"
     return LlamaBackend(
-        weights,
+        fastest(weights, unpacked, lambda path: measure.time_steps(path, settings.threads)),
         sequences=2 * settings.max_parallel,
         cells=max(_CELLS, 2 * settings.context_tokens),
         threads=settings.threads,

@@ -57,9 +57,9 @@ def test_no_width_is_slower_than_all_at_once(writing, answers):
 
 def test_a_model_is_measured_once(tiny_model, tmp_path):
     with closing(LlamaBackend(tiny_model, sequences=8, cells=512, threads=1)) as backend, capture_logs() as logs:
-        first = recall(backend, tmp_path / "engine", tiny_model, threads=1, most=4)
-        second = recall(backend, tmp_path / "engine", tiny_model, threads=1, most=4)
-        recall(backend, tmp_path / "engine", tiny_model, threads=2, most=4)
+        first = recall(backend, tmp_path / "engine", threads=1, most=4)
+        second = recall(backend, tmp_path / "engine", threads=1, most=4)
+        recall(backend, tmp_path / "engine", threads=2, most=4)
     assert (first.writing, first.reading) == (second.writing, second.reading)
     assert [log["event"] for log in logs] == ["measuring this machine; once, some seconds"] * 2
     assert sorted(first.writing) == [1, 2, 3, 4]
@@ -68,22 +68,22 @@ def test_a_model_is_measured_once(tiny_model, tmp_path):
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 1}'])
 def test_results_that_cannot_be_read_are_measured_anew(tiny_model, tmp_path, content):
     (tmp_path / "costs.json").write_text(content)
-    costs = recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2)
+    costs = recall(ByteBackend(), tmp_path, threads=1, most=2)
     assert min(costs.writing.values()) > 0
     assert json.loads((tmp_path / "costs.json").read_text())["writing"]
 
 
 def test_results_that_cannot_be_costs_are_measured_anew(tiny_model, tmp_path):
-    recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2)
+    recall(ByteBackend(), tmp_path, threads=1, most=2)
     kept = json.loads((tmp_path / "costs.json").read_text())
     (tmp_path / "costs.json").write_text(json.dumps(kept | {"writing": {"1": -1}}))
-    assert min(recall(ByteBackend(), tmp_path, tiny_model, threads=1, most=2).writing.values()) > 0
+    assert min(recall(ByteBackend(), tmp_path, threads=1, most=2).writing.values()) > 0
 
 
 def test_a_folder_that_cannot_be_written_costs_the_keeping_only(tiny_model, tmp_path):
     (tmp_path / "engine").write_text("a file")
     with capture_logs() as logs:
-        assert recall(ByteBackend(), tmp_path / "engine", tiny_model, threads=1, most=2).writing
+        assert recall(ByteBackend(), tmp_path / "engine", threads=1, most=2).writing
     assert logs[-1]["event"] == "measurement not kept"
 
 

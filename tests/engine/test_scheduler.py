@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from webchat.engine.alignment import padded
 from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
-from webchat.engine.scheduler import SHORT, Job, Scheduler
+from webchat.engine.scheduler import SHORT, Scheduler
 from webchat.engine.slots import Placement
 
 MAX_BATCH = 64

@@ -112,7 +112,7 @@ def assert_chosen_alone(backend, prompt, tokens):
     step = list(prompt[at:])
     for position, token in enumerate(tokens):
         backend.decode([(0, at, step, True)])
-        logits = llama_cpp.llama_get_logits_ith(backend._context, -1)[: backend._n_vocab]
+        logits = backend._logits(-1)
         assert max(logits) - logits[token] < ROUNDING, f"token {position} was chosen from another context"
         at, step = at + len(step), [token]
 

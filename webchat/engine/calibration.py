@@ -22,7 +22,7 @@ from webchat.engine.generation import Sampling
 from webchat.engine.processor import processor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from webchat.engine.backend import Backend
@@ -61,8 +61,8 @@ class Costs:
 
     def width(self, answers: int) -> int:
         """How many of so many answers a step should move on for the most tokens per second in all."""
-        if answers < 2:
-            return answers
+        if not answers:
+            return 0
         best = max(range(1, answers + 1), key=lambda width: width / self.step(width))
         gain = best / self.step(best) * self.step(answers) / answers
         return best if gain > _WORTH_IT else answers
@@ -104,17 +104,16 @@ def _between(points: list[tuple[int, float]], size: int) -> float:
     return below + (above - below) * (size - lower) / (upper - lower)
 
 
-def recall(backend: Backend, folder: Path, weights: Path, *, threads: int, most: int) -> Costs:
+def recall(backend: Backend, folder: Path, *, threads: int, most: int) -> Costs:
     """The costs as measured before, or measured now and kept.
 
     Args:
         backend: the loaded model, with nothing in its cache.
         folder: where results are kept; one that cannot be written costs a measurement at each start.
-        weights: the model's file; another one, or a changed one, is measured anew.
         threads: as many as the backend computes with.
         most: answers that are written at the same time.
     """
-    path, key = folder / "costs.json", [*_key(weights, threads), most]
+    path, key = folder / "costs.json", [backend.identity, processor(), threads, most]
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
@@ -131,20 +130,20 @@ def recall(backend: Backend, folder: Path, weights: Path, *, threads: int, most:
     return costs
 
 
-def measure(backend: Backend, most: int) -> Costs:
+def measure(backend: Backend, most: int, widths: Sequence[int] = _WIDTHS, readings: Sequence[int] = _READINGS) -> Costs:
     """Time steps of several sizes, up to ``most`` answers; leaves the cache empty."""
     deadline = time.perf_counter() + _MOST_SECONDS
-    tokens = backend.tokenize("measure " * _READINGS[-1])[: _READINGS[-1]]
+    tokens = backend.tokenize("measure " * readings[-1])[: readings[-1]]
     reading = _within(
         deadline,
         {
             size: [(0, 0, tokens[:size], False)]
-            for size in _READINGS
+            for size in readings
             if size <= min(backend.max_batch, backend.cells, len(tokens))
         },
         backend,
     )
-    widths = [width for width in _WIDTHS if width <= min(most, backend.sequences)]
+    widths = [width for width in widths if width <= min(most, backend.sequences)]
     backend.truncate(0, _CONTEXT)
     for sequence in range(widths[-1]):
         backend.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))
@@ -197,9 +196,3 @@ def _numbers(kept: Mapping[str, Any]) -> dict[int, float]:
     if not found or min(found.values()) <= 0:
         raise ValueError("no costs")
     return found
-
-
-def _key(weights: Path, threads: int) -> list[Any]:
-    """What the costs depend on."""
-    at = weights.stat()
-    return [weights.name, at.st_size, at.st_mtime_ns, threads, processor()]

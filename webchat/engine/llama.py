@@ -24,6 +24,7 @@ from webchat.engine.alignment import GROUP, padded
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import load_model
 from webchat.engine.processor import cores
+from webchat.engine.sampling import Sampler
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _GGML_ERROR = 4
-_PENALTY_WINDOW = 64  # tokens looked back at for the repeat penalty: about two sentences
-_RANDOM_SEED = 0xFFFFFFFF  # LLAMA_DEFAULT_SEED: llama.cpp draws one
 
 
 @llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
@@ -63,12 +62,11 @@ class LlamaBackend:
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
         self._spare = sequences  # one more: what fills up groups, and parts of others on their way in and out
-        self._samplers: dict[int, ctypes.c_void_p | None] = {}
+        self._samplers: dict[int, Sampler] = {}
         self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
         self._model = load_model(path)
         self._vocab = llama_cpp.llama_model_get_vocab(self._model)
-        self._n_vocab = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        self._logits = ctypes.c_float * self._n_vocab
+        self._Row = ctypes.c_float * llama_cpp.llama_vocab_n_tokens(self._vocab)
         try:
             self._require_servable(path)
             self._context = self._open_context(threads or cores())
@@ -108,14 +106,7 @@ class LlamaBackend:
 
     def begin(self, sequence: int, sampling: Sampling) -> None:
         """Set up how tokens of this sequence are chosen."""
-        self._free_sampler(sequence)
-        if sampling.temperature <= 0 and sampling.repeat_penalty == 1.0:
-            self._samplers[sequence] = None  # the largest number: llama.cpp's sampler would first copy all of them
-            return
-        chain = llama_cpp.llama_sampler_chain_init(llama_cpp.llama_sampler_chain_default_params())
-        for sampler in self._chain(sampling):
-            llama_cpp.llama_sampler_chain_add(chain, sampler)
-        self._samplers[sequence] = chain
+        self._samplers[sequence] = Sampler(sampling)
 
     def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
         """Compute one step; see ``Backend.decode``.
@@ -128,7 +119,7 @@ class LlamaBackend:
         self.truncate(self._spare, 0)
         if status != 0:
             raise RuntimeError(f"llama_decode returned {status}")
-        return [self._choose(sequence, index) for sequence, index in wanted]
+        return [self._samplers[sequence].choose(self._logits(index)) for sequence, index in wanted]
 
     def truncate(self, sequence: int, length: int) -> None:
         """Keep the first ``length`` tokens of a sequence."""
@@ -165,20 +156,15 @@ class LlamaBackend:
 
     def close(self) -> None:
         """Free the model."""
-        for sequence in list(self._samplers):
-            self._free_sampler(sequence)
         llama_cpp.llama_batch_free(self._batch)
         llama_cpp.llama_free(self._context)
         with self._vocab_lock:
             self._vocab = None
             llama_cpp.llama_model_free(self._model)
 
-    def _choose(self, sequence: int, index: int) -> int:
-        sampler = self._samplers[sequence]
-        if sampler is not None:
-            return int(llama_cpp.llama_sampler_sample(sampler, self._context, index))
+    def _logits(self, index: int) -> np.ndarray:
         address = ctypes.addressof(llama_cpp.llama_get_logits_ith(self._context, index).contents)
-        return int(np.frombuffer(self._logits.from_address(address), np.float32).argmax())
+        return np.frombuffer(self._Row.from_address(address), np.float32)
 
     def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
         raw, at, wanted, filled = self._batch, 0, [], 0
@@ -204,32 +190,6 @@ class LlamaBackend:
             raw.logits[at] = 0
             at += 1
         return at
-
-    def _chain(self, sampling: Sampling) -> list[ctypes.c_void_p]:
-        chain = []
-        if sampling.repeat_penalty != 1.0:
-            chain.append(
-                llama_cpp.llama_sampler_init_penalties(
-                    self._n_vocab, _PENALTY_WINDOW, sampling.repeat_penalty, 0.0, 0.0
-                )
-            )
-        if sampling.temperature <= 0:
-            return [*chain, llama_cpp.llama_sampler_init_greedy()]
-        if sampling.top_k > 0:
-            chain.append(llama_cpp.llama_sampler_init_top_k(sampling.top_k))
-        chain.append(llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
-        if sampling.min_p > 0:
-            chain.append(llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1))
-        seed = _RANDOM_SEED if sampling.seed is None else sampling.seed % _RANDOM_SEED
-        return [
-            *chain,
-            llama_cpp.llama_sampler_init_temp(sampling.temperature),
-            llama_cpp.llama_sampler_init_dist(seed),
-        ]
-
-    def _free_sampler(self, sequence: int) -> None:
-        if sampler := self._samplers.pop(sequence, None):
-            llama_cpp.llama_sampler_free(sampler)
 
     def _require_servable(self, path: Path) -> None:
         if llama_cpp.llama_model_is_recurrent(self._model) or llama_cpp.llama_model_is_hybrid(self._model):

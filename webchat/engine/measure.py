@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from webchat.engine import calibration
 from webchat.engine.generation import Sampling
 from webchat.engine.llama import LlamaBackend
 from webchat.engine.llama_reader import Reader
@@ -27,6 +28,8 @@ _PREFIX = 128  # tokens that stand before every answer
 _PROMPT = 384  # tokens of a prompt
 _STEPS = 12
 _SECONDS_TO_LOAD = 1.5
+_SOME = 4  # answers
+_A_QUESTION = 32  # tokens
 _GREEDY = Sampling(temperature=0, repeat_penalty=1.0)
 _LONGEST = 2304  # tokens of a text: a model that spells it letter by letter does not take ten times as long
 TOKENS = 3693  # of the texts, for Qwen2.5
@@ -90,6 +93,17 @@ def speed(path: Path, threads: int) -> dict[str, float]:
     """
     with closing(LlamaBackend(path, sequences=max(WIDTHS) + 1, cells=4096, threads=threads)) as backend:
         return {"prefill": _prefill(backend)} | {f"decode {width}": _decode(backend, width) for width in WIDTHS}
+
+
+def time_steps(path: Path, threads: int) -> dict[str, float]:
+    """Seconds of a few kinds of steps: enough to compare two arrangements of the same weights, in little time."""
+    with closing(LlamaBackend(path, sequences=_SOME, cells=1024, threads=threads)) as backend:
+        costs = calibration.measure(backend, _SOME, widths=(1, _SOME), readings=(_A_QUESTION,))
+    return {
+        "one answer": costs.step(1),
+        "some answers": costs.step(_SOME),
+        "a question": costs.read(_A_QUESTION),
+    }
 
 
 def _prefill(backend: LlamaBackend) -> float:

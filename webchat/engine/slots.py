@@ -115,8 +115,7 @@ class Slots:
         Of equals the one that holds least besides, so that what many begin with stays in use by itself.
         """
         shared = [
-            (reusable(common_prefix(slot.tokens, prompt)), -len(slot.tokens), i)
-            for i, slot in enumerate(self._slots)
+            (reusable(common_prefix(slot.tokens, prompt)), -len(slot.tokens), i) for i, slot in enumerate(self._slots)
         ]
         length, _, best = max(shared, default=(0, 0, 0))
         return (best, length) if length else (None, 0)

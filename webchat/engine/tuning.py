@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from webchat.engine import measure
 from webchat.engine.download import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
+from webchat.engine.layout import fastest
 from webchat.engine.llama_files import types
 from webchat.engine.making import make
 from webchat.engine.processor import cores, processor
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from webchat.engine.measure import Reading
 
 _ROUNDS = 3
+_COPIES = 3  # the room that a candidate and its unpacked copy take, and that a copy leaves free
 _SECONDS_PER_BYTE = 3e-7  # of one thread that looks for the best rounding of the download's weights
 
 
@@ -108,7 +110,7 @@ class _Tuning:
         self._files = {AS_IS: download} | {name: workshop / f"{name}.gguf" for name in RECIPES}
 
     def run(self) -> Result:
-        require_space(self._workshop, len(RECIPES) * length(self._download), "Tuning")
+        require_space(self._workshop, _COPIES * len(RECIPES) * length(self._download), "Tuning")
         self._say_how_long()
         source = best_source(self._settings, self._download)
         try:
@@ -142,13 +144,17 @@ class _Tuning:
     def _race(self) -> list[dict[str, dict[str, float]]]:
         """Round after round, every file in turn: what disturbs the machine meanwhile disturbs all of them."""
         rounds: list[dict[str, dict[str, float]]] = []
+        served = {name: self._as_served(file) for name, file in self._files.items()}
         with Meter("timing", _ROUNDS * len(self._files), "runs") as meter:
             for _ in range(_ROUNDS):
                 rounds.append({})
-                for name, file in self._files.items():
+                for name, file in served.items():
                     rounds[-1][name] = measure.speed(file, self._threads)
                     meter.update(sum(map(len, rounds)))
         return rounds
+
+    def _as_served(self, file: Path) -> Path:
+        return fastest(file, self._workshop / "unpacked", lambda path: measure.time_steps(path, self._threads))
 
     def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
         tuned = None if winner.name == AS_IS else self._files[winner.name]
