@@ -129,13 +129,11 @@ def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
     if isinstance(weights, ModelError):
         raise EngineUnavailable(str(weights)) from weights
     # They load llama.cpp's libraries: only who generates needs them.
-    from webchat.engine import measure  # noqa: PLC0415
-    from webchat.engine.layout import fastest  # noqa: PLC0415
+    from webchat.engine.layout import UNPACKED, fastest  # noqa: PLC0415
     from webchat.engine.llama import LlamaBackend  # noqa: PLC0415
 
-    unpacked = settings.models_dir.absolute() / "unpacked"
     return LlamaBackend(
-        fastest(weights, unpacked, lambda path: measure.time_steps(path, settings.threads)),
+        fastest(weights, settings.models_dir.absolute() / UNPACKED, settings.threads),
         sequences=2 * settings.max_parallel,
         cells=max(_CELLS, 2 * settings.context_tokens),
         threads=settings.threads,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import numpy as np
 import pytest
 
 from webchat.engine.generation import EngineUnavailable, Sampling
-from webchat.engine.layout import fastest
+from webchat.engine.layout import arrange, fastest
 from webchat.engine.llama import LlamaBackend
 from webchat.engine.llama_files import requantise, types
 from webchat.engine.unpacking import packed, unpack, unpacked_size
@@ -63,7 +64,10 @@ class Clock:
     def __init__(self, gain):
         self.gain, self.timed = gain, []
 
-    def __call__(self, path):
+    def __call__(self, weights, folder, _threads):
+        arrange(weights, folder, self.time)
+
+    def time(self, path):
         self.timed.append(path)
         copies = len(self.timed) % 2 == 0
         return {"write": 1 / self.gain if copies else 1.0, "read": 1 / self.gain if copies else 1.0}
@@ -71,16 +75,16 @@ class Clock:
 
 def test_the_faster_one_is_served_and_timed_once(weights, tmp_path):
     clock = Clock(1.2)
-    served = fastest(weights, tmp_path / "unpacked", clock)
+    served = fastest(weights, tmp_path / "unpacked", 1, clock)
     assert set(types(served).values()) >= {"q8_0"}
-    assert fastest(weights, tmp_path / "unpacked", clock) == served
+    assert fastest(weights, tmp_path / "unpacked", 1, clock) == served
     assert len(clock.timed) == 2
 
 
 def test_where_it_is_slower_no_copy_stays(weights, tmp_path):
     clock = Clock(0.9)
-    assert fastest(weights, tmp_path / "unpacked", clock) == weights
-    assert fastest(weights, tmp_path / "unpacked", clock) == weights
+    assert fastest(weights, tmp_path / "unpacked", 1, clock) == weights
+    assert fastest(weights, tmp_path / "unpacked", 1, clock) == weights
     assert len(clock.timed) == 2
     assert not list((tmp_path / "unpacked").glob("*.gguf"))
 
@@ -96,24 +100,30 @@ def test_where_it_is_slower_no_copy_stays(weights, tmp_path):
 )
 def test_a_copy_that_is_not_whole_is_made_anew(weights, tmp_path, damage):
     clock = Clock(1.2)
-    served = fastest(weights, tmp_path / "unpacked", clock)
+    served = fastest(weights, tmp_path / "unpacked", 1, clock)
     size = served.stat().st_size
     damage(served)
-    assert fastest(weights, tmp_path / "unpacked", clock).stat().st_size == size
+    assert fastest(weights, tmp_path / "unpacked", 1, clock).stat().st_size == size
     assert len(clock.timed) == 4
 
 
 def test_a_folder_that_cannot_be_written_costs_speed_only(weights, tmp_path):
     (tmp_path / "unpacked").write_text("a file where the folder should be")
-    assert fastest(weights, tmp_path / "unpacked", Clock(1.2)) == weights
+    assert fastest(weights, tmp_path / "unpacked", 1, Clock(1.2)) == weights
 
 
 def test_a_disk_without_room_is_left_alone(weights, tmp_path, monkeypatch):
     monkeypatch.setattr("webchat.engine.layout.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    assert fastest(weights, tmp_path / "unpacked", Clock(1.2)) == weights
+    assert fastest(weights, tmp_path / "unpacked", 1, Clock(1.2)) == weights
     assert not list((tmp_path / "unpacked").iterdir())
 
 
 def test_a_file_with_nothing_packed_is_served_as_it_is(tiny_model, tmp_path):
-    assert fastest(tiny_model, tmp_path / "unpacked", Clock(1.2)) == tiny_model
+    assert fastest(tiny_model, tmp_path / "unpacked", 1, Clock(1.2)) == tiny_model
     assert not (tmp_path / "unpacked").exists()
+
+
+def test_both_are_timed_in_a_process_of_its_own(weights, tmp_path):
+    assert fastest(weights, tmp_path / "unpacked", 1) in (weights, tmp_path / "unpacked" / weights.name)
+    note = json.loads((tmp_path / "unpacked" / "tiny-q5.json").read_text())
+    assert all(gain > 0 for gain in note["gains"].values())

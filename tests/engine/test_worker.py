@@ -9,7 +9,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import llama_cpp
 import pytest
 from structlog.testing import capture_logs
 from support.backends import DEADLINE, ByteBackend, RecordedLlama

@@ -13,10 +13,6 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _BYTES = 256 << 20  # of all cores together: far more than any cache of a machine that one would serve from
 _PASSES = 20  # a second or so; the best of them counts, because others' work can only slow a pass down
@@ -28,8 +24,7 @@ class Limit:
 
     Attributes:
         bandwidth: bytes per second that all cores read together.
-        bytes_per_token: the file of weights. That is right for models whose embedding is also their output layer, as
-            in Qwen2.5-0.5B; with separate ones, rows of the embedding are only looked up and the limit is a bit higher.
+        bytes_per_token: of the weights that are multiplied; a table of embeddings is only looked up.
     """
 
     bandwidth: float
@@ -41,9 +36,9 @@ class Limit:
         return self.bandwidth / self.bytes_per_token
 
 
-def machine_limit(weights: Path) -> Limit:
-    """Measure the memory and look at the weights; the machine should be quiet."""
-    return Limit(read_bandwidth(_BYTES, _PASSES), weights.stat().st_size)
+def machine_limit(bytes_per_token: int) -> Limit:
+    """Measure the memory; the machine should be quiet."""
+    return Limit(read_bandwidth(_BYTES, _PASSES), bytes_per_token)
 
 
 def read_bandwidth(total: int, passes: int) -> float:

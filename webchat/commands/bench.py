@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from webchat.bench.client import BenchError, server_at
-from webchat.bench.limit import machine_limit
+from webchat.bench.limit import Limit, machine_limit
 from webchat.bench.prompts import Prompts
 from webchat.bench.report import as_json, markdown, print_report
 from webchat.bench.scenarios import COLD, HISTORY, WARM, Plan, Results, measure
 from webchat.bench.site import own_site, served_weights
+from webchat.engine.generation import EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -125,15 +126,24 @@ def _show(results: Results, files: dict[Callable[[Results], str], Path]) -> None
             _write(path, make(results))
 
 
+def _limit(weights: Path) -> Limit:
+    from webchat.engine.llama_files import bytes_per_token  # noqa: PLC0415 - loads llama.cpp's libraries
+
+    try:
+        return machine_limit(bytes_per_token(weights))
+    except EngineUnavailable as error:
+        raise BenchError(str(error)) from error
+
+
 @contextmanager
 def _site(results: Results, url: str | None, key: str, weights: Path | None) -> Iterator[tuple[str, str]]:
     """The server to measure, with the machine's limit noted before it has to work."""
     if url:
-        results.limit = machine_limit(weights) if weights else None
+        results.limit = _limit(weights) if weights else None
         yield url, key
         return
     weights = weights or served_weights()
-    results.limit = machine_limit(weights)
+    results.limit = _limit(weights)
     with own_site(weights) as found:
         yield found
 

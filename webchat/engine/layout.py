@@ -9,77 +9,106 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
+import subprocess
+import sys
 from contextlib import suppress
+from pathlib import Path
 from statistics import geometric_mean
 from typing import TYPE_CHECKING
 
 import structlog
 
+from webchat.config import CHECKOUT
 from webchat.engine.processor import processor
 from webchat.engine.unpacking import packed, unpack, unpacked_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
-
 log = structlog.get_logger(__name__)
 
+UNPACKED = "unpacked"  # the folder beside the models
 _WORTH_IT = 1.03  # times as fast, all in all
 _NO_LOSS = 0.98  # times as fast at the least, in every kind of work
 
 
-def fastest(weights: Path, folder: Path, time_steps: Callable[[Path], Mapping[str, float]]) -> Path:
+def fastest(
+    weights: Path, folder: Path, threads: int, prepare: Callable[[Path, Path, int], None] | None = None
+) -> Path:
     """The file to load: ``weights``, or its unpacked copy, which is made when it may be faster.
 
     Args:
         weights: a GGUF file.
         folder: where the copy and the result go.
+        threads: processor threads, 0 for every core.
+        prepare: calls ``arrange``; by default in a process of its own, because it loads two models.
+
+    Raises:
+        EngineUnavailable: ``weights`` is no GGUF file.
+    """
+    if served := _known(weights, folder):
+        return served
+    if not packed(weights):
+        return weights
+    log.info("finding the fastest arrangement of the weights; once, some seconds")
+    try:
+        (prepare or _elsewhere)(weights, folder, threads)
+    except OSError as error:
+        log.warning("weights used as downloaded: no unpacked copy could be made", problem=str(error))
+    return _known(weights, folder) or weights
+
+
+def arrange(weights: Path, folder: Path, time_steps: Callable[[Path], Mapping[str, float]]) -> None:
+    """Make the unpacked copy, time both, and keep the copy if it is faster, and the result.
+
+    Args:
+        weights: a GGUF file with packed matrices.
+        folder: where the copy and the result go.
         time_steps: loads a file and gives the seconds of some kinds of steps, by name.
 
     Raises:
-        EngineUnavailable: ``weights`` is no GGUF file, or the copy cannot be loaded.
+        OSError: the disk is full or refuses.
     """
-    copy = folder / f"{weights.stem}.gguf"
-    note = copy.with_suffix(".json")
-    known = _read(note)
-    if known and known.get("of") == _identity(weights):
-        if not known["faster"]:
-            return weights
-        if copy.exists() and copy.stat().st_size == known["size"]:
-            return copy
-    if not packed(weights):
-        return weights
-    try:
-        return _compare(weights, copy, note, time_steps)
-    except OSError as error:
-        log.warning("weights used as downloaded: no unpacked copy could be made", problem=str(error))
-        return weights
-
-
-def _compare(weights: Path, copy: Path, note: Path, time_steps: Callable[[Path], Mapping[str, float]]) -> Path:
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    _require_room(copy.parent, unpacked_size(weights))
-    log.info("finding the fastest arrangement of the weights; once, some seconds")
-    began = time.monotonic()
+    folder.mkdir(parents=True, exist_ok=True)
+    _require_room(folder, unpacked_size(weights))
+    copy = _copy(weights, folder)
     fresh = copy.with_suffix(f".{os.getpid()}.new")
     try:
         unpack(weights, fresh)
-        before, after = time_steps(weights), time_steps(fresh)
-        gains = [before[kind] / after[kind] for kind in before]
-        faster = geometric_mean(gains) >= _WORTH_IT and min(gains) >= _NO_LOSS
-        found = {"of": _identity(weights), "faster": faster, "size": fresh.stat().st_size}
-        found |= {"gains": {kind: round(gain, 3) for kind, gain in zip(before, gains, strict=True)}}
+        size, before, after = fresh.stat().st_size, time_steps(weights), time_steps(fresh)
+        gains = {kind: before[kind] / after[kind] for kind in before}
+        faster = geometric_mean(gains.values()) >= _WORTH_IT and min(gains.values()) >= _NO_LOSS
         if faster:
             fresh.replace(copy)
         else:
             copy.unlink(missing_ok=True)
+        found = {"of": _identity(weights), "faster": faster, "size": size, "gains": gains}
         fresh.write_text(json.dumps(found) + "\n", "utf-8")
-        fresh.replace(note)
+        fresh.replace(copy.with_suffix(".json"))
     finally:
         fresh.unlink(missing_ok=True)
-    log.info("arranged", unpacked=faster, gains=found["gains"], seconds=round(time.monotonic() - began, 1))
-    return copy if faster else weights
+
+
+def _elsewhere(weights: Path, folder: Path, threads: int) -> None:
+    command = [sys.executable, "-m", "webchat.engine.layout", str(weights), str(folder), str(threads)]
+    done = subprocess.run(command, cwd=CHECKOUT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)  # noqa: S603 - ourselves
+    if done.returncode:
+        lines = done.stderr.strip().splitlines() or [f"its process ended with {done.returncode}"]
+        raise OSError(lines[-1])
+
+
+def _copy(weights: Path, folder: Path) -> Path:
+    return folder / f"{weights.stem}.gguf"
+
+
+def _known(weights: Path, folder: Path) -> Path | None:
+    """The faster file as found before; None when that is not known, or the copy is not there as whole as it was."""
+    copy = _copy(weights, folder)
+    note = _read(copy.with_suffix(".json"))
+    if not note or note["of"] != _identity(weights):
+        return None
+    if not note["faster"]:
+        return weights
+    return copy if copy.exists() and copy.stat().st_size == note["size"] else None
 
 
 def _read(note: Path) -> dict[str, object] | None:
@@ -104,3 +133,14 @@ def _require_room(folder: Path, size: int) -> None:
 def _identity(weights: Path) -> list[object]:
     at = weights.stat()
     return [weights.name, at.st_size, at.st_mtime_ns, processor()]
+
+
+def _main() -> None:
+    from webchat.engine.measure import time_steps  # noqa: PLC0415 - loads llama.cpp, which the module's users may not need
+
+    weights, folder, threads = sys.argv[1:]
+    arrange(Path(weights), Path(folder), lambda path: time_steps(path, int(threads)))
+
+
+if __name__ == "__main__":
+    _main()

@@ -121,6 +121,17 @@ def _damaged(path: Path) -> EngineUnavailable:
     return EngineUnavailable(f"{path.name} could not be loaded: it is no GGUF file of a known architecture, or damaged")
 
 
+def bytes_per_token(path: Path) -> int:
+    """How much of a file one token takes: all matrices, but of a table of embeddings that is no output too, one row.
+
+    Raises:
+        EngineUnavailable: when it is no GGUF file or cut short.
+    """
+    found = tensors(path)
+    tied = all(tensor.name != OUTPUT for tensor in found)
+    return sum(tensor.size for tensor in found if tied or tensor.name != EMBEDDINGS)
+
+
 def types(path: Path) -> dict[str, str]:
     """The type of each tensor of a GGUF file; see ``tensors``."""
     return {tensor.name: tensor.type for tensor in tensors(path)}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from webchat.engine import measure
 from webchat.engine.download import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.layout import fastest
+from webchat.engine.layout import UNPACKED, fastest
 from webchat.engine.llama_files import types
 from webchat.engine.making import make
 from webchat.engine.processor import cores, processor
@@ -154,7 +154,7 @@ class _Tuning:
         return rounds
 
     def _as_served(self, file: Path) -> Path:
-        return fastest(file, self._workshop / "unpacked", lambda path: measure.time_steps(path, self._threads))
+        return fastest(file, self._workshop / UNPACKED, self._threads)
 
     def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
         tuned = None if winner.name == AS_IS else self._files[winner.name]
