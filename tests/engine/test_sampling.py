@@ -14,7 +14,7 @@ from webchat.engine.sampling import Sampler
 
 PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repeat_penalty=1.0, seed=1)
 LOGITS = np.random.default_rng(5).normal(0, 3, 500).astype(np.float32)
-DRAWS = 20_000
+DRAWS = 4_000
 
 
 def expected(logits, sampling):

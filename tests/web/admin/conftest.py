@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 import pytest
 from admin_cast import PASSWORD, Browser
 from jinja2 import FileSystemBytecodeCache
+from pwdlib.hashers.argon2 import Argon2Hasher
 
-from webchat.accounts import hash_password
+from webchat import accounts
 from webchat.storage import faq, operators
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from flask import Flask
 
     from webchat.storage.database import Database
@@ -36,9 +39,17 @@ def stranger(app: Flask) -> Browser:
     return _browser(app)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> Iterator[None]:
+    """Argon2 in a tenth of a millisecond: what it costs is nobody's concern here, and every test signs in."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(accounts, "_hasher", Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
 @pytest.fixture(scope="session")
-def password_hash() -> str:
-    return hash_password(PASSWORD)
+def password_hash(quick_passwords: None) -> str:
+    return accounts.hash_password(PASSWORD)
 
 
 @pytest.fixture
