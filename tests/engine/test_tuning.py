@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import mmap
 import os
 import re
 import shutil
@@ -13,7 +14,9 @@ import subprocess
 import sys
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -29,7 +32,7 @@ from webchat.config import CHECKOUT, load_settings
 from webchat.engine import measure
 from webchat.engine.download import ModelError, sha256_of
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import load_mode, requantise, types
+from webchat.engine.llama_files import load_model, requantise, tensors, types
 from webchat.engine.llama_reader import Reader
 from webchat.engine.making import make
 from webchat.engine.processor import processor
@@ -182,9 +185,21 @@ def test_a_text_is_read_the_same_whatever_was_read_before(tiny_model):
     assert seen[-1] == len(tokens)
 
 
-def test_a_repacked_file_is_not_mapped_because_both_copies_would_stay(tiny_model, four_bits):
-    assert load_mode(tiny_model) == 1
-    assert load_mode(four_bits) == 0
+@pytest.mark.model
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="only Linux says what is in memory")
+def test_what_llama_copied_or_only_looks_up_does_not_stay_in_memory(real_model):
+    idle = [t.size - 2 * mmap.PAGESIZE for t in tensors(real_model) if t.type == "q4_k" or "token_embd" in t.name]
+    model = load_model(real_model)
+    try:
+        assert mapped(real_model) <= real_model.stat().st_size - sum(idle)
+    finally:
+        llama_cpp.llama_model_free(model)
+
+
+def mapped(path):
+    """Bytes of a file that are in this process's memory."""
+    areas = Path("/proc/self/smaps").read_text().split("VmFlags")
+    return sum(int(re.search(r"Rss: +(\d+)", area)[1]) * 1024 for area in areas if str(path.resolve()) in area)
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"not a model"])

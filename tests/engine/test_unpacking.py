@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,8 +113,11 @@ def test_a_folder_that_cannot_be_written_costs_speed_only(weights, tmp_path):
     assert fastest(weights, tmp_path / "unpacked", 1, Clock(1.2)) == weights
 
 
-def test_a_disk_without_room_is_left_alone(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("webchat.engine.layout.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+@pytest.mark.parametrize(
+    ("what", "there"), [("shutil.disk_usage", lambda _: SimpleNamespace(free=1000)), ("memory", lambda: 1000)]
+)
+def test_a_machine_without_room_for_it_is_left_alone(weights, tmp_path, monkeypatch, what, there):
+    monkeypatch.setattr(f"webchat.engine.layout.{what}", there)
     assert fastest(weights, tmp_path / "unpacked", 1, Clock(1.2)) == weights
     assert not list((tmp_path / "unpacked").iterdir())
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from webchat.config import CHECKOUT
-from webchat.engine.processor import processor
+from webchat.engine.processor import memory, processor
 from webchat.engine.unpacking import packed, unpack, unpacked_size
 
 if TYPE_CHECKING:
@@ -45,16 +45,17 @@ def fastest(
     Raises:
         EngineUnavailable: ``weights`` is no GGUF file.
     """
-    if served := _known(weights, folder):
+    if served := known(weights, folder):
         return served
     if not packed(weights):
         return weights
-    log.info("finding the fastest arrangement of the weights; once, some seconds")
     try:
+        _require_room(folder, unpacked_size(weights))
+        log.info("finding the fastest arrangement of the weights; once, some seconds")
         (prepare or _elsewhere)(weights, folder, threads)
     except OSError as error:
-        log.warning("weights used as downloaded: no unpacked copy could be made", problem=str(error))
-    return _known(weights, folder) or weights
+        log.info("weights used as downloaded, without a faster copy", because=str(error))
+    return known(weights, folder) or weights
 
 
 def arrange(weights: Path, folder: Path, time_steps: Callable[[Path], Mapping[str, float]]) -> None:
@@ -69,7 +70,6 @@ def arrange(weights: Path, folder: Path, time_steps: Callable[[Path], Mapping[st
         OSError: the disk is full or refuses.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _require_room(folder, unpacked_size(weights))
     copy = _copy(weights, folder)
     fresh = copy.with_suffix(f".{os.getpid()}.new")
     try:
@@ -100,7 +100,7 @@ def _copy(weights: Path, folder: Path) -> Path:
     return folder / f"{weights.stem}.gguf"
 
 
-def _known(weights: Path, folder: Path) -> Path | None:
+def known(weights: Path, folder: Path) -> Path | None:
     """The faster file as found before; None when that is not known, or the copy is not there as whole as it was."""
     copy = _copy(weights, folder)
     note = _read(copy.with_suffix(".json"))
@@ -120,14 +120,15 @@ def _read(note: Path) -> dict[str, object] | None:
 
 
 def _require_room(folder: Path, size: int) -> None:
-    """Leave as much free as the copy takes: a disk that is full does more harm than a copy does good.
+    """A full disk, and memory that cannot hold what every token takes, do more harm than a copy does good.
 
     Raises:
-        OSError: there is less.
+        OSError: there is less than twice the copy's size of either.
     """
-    free = shutil.disk_usage(folder).free
-    if free < 2 * size:
-        raise OSError(f"{free / 1e6:.0f} MB free of the {2 * size / 1e6:.0f} MB it wants")
+    folder.mkdir(parents=True, exist_ok=True)
+    for what, there in (("disk", shutil.disk_usage(folder).free), ("memory", memory())):
+        if there < 2 * size:
+            raise OSError(f"{there / 1e6:.0f} MB of {what} for the {2 * size / 1e6:.0f} MB it wants")
 
 
 def _identity(weights: Path) -> list[object]:

@@ -42,9 +42,8 @@ TYPES = {
     "bf16": 30,
 }
 _NAMES = {number: name for name, number in TYPES.items()}
-# Rearranged when loaded, so that several rows are multiplied at once: the copy in the file is of no use after that.
-_REPACKED = {"q4_0", "iq4_nl"}
-_REARRANGED = _REPACKED | {"q4_k"}
+# Copied when loaded, rearranged so that several rows are multiplied at once: the file's are of no use after that.
+_REARRANGED = {"q4_0", "iq4_nl", "q4_k"}
 OUTPUT, EMBEDDINGS = "output.weight", "token_embd.weight"
 _PAGE, _DONTNEED = mmap.PAGESIZE, 4  # MADV_DONTNEED
 _GGML_ERROR = 4
@@ -145,18 +144,6 @@ def _tensor(file: object, index: int) -> Tensor:
     return Tensor(name.decode("utf-8", "replace"), _NAMES.get(number, str(number)), size, offset)
 
 
-def load_mode(path: Path) -> int:
-    """How llama.cpp should read a file.
-
-    Mapped into memory a file of repacked types would stay there beside its rearranged copy: 821 MB instead of 636 MB
-    for Qwen2.5-0.5B in IQ4_NL. One that is used as it is may be mapped, which lets the system drop and share its pages.
-    """
-    found = tensors(path)
-    repacked = sum(tensor.size for tensor in found if tensor.type in _REPACKED)
-    mapped = 2 * repacked < sum(tensor.size for tensor in found)
-    return int(llama_cpp.LLAMA_LOAD_MODE_MMAP if mapped else llama_cpp.LLAMA_LOAD_MODE_NONE)
-
-
 def load_model(path: Path) -> int:
     """The model in a file, to be freed with ``llama_model_free``.
 
@@ -166,7 +153,7 @@ def load_model(path: Path) -> int:
     if not path.is_file():
         raise EngineUnavailable(f"there is no model file at {path}")
     params = llama_cpp.llama_model_default_params()
-    params.n_gpu_layers, params.load_mode = 0, load_mode(path)
+    params.n_gpu_layers = 0
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise _damaged(path)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from webchat.engine import measure
 from webchat.engine.download import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.layout import UNPACKED, fastest
+from webchat.engine.layout import UNPACKED, arrange, known
 from webchat.engine.llama_files import types
 from webchat.engine.making import make
 from webchat.engine.processor import cores, processor
@@ -31,6 +31,7 @@ from webchat.engine.recipes import (
 )
 from webchat.engine.tuning_report import write_plot
 from webchat.engine.tuning_source import Source, best_source, discard
+from webchat.engine.unpacking import packed
 from webchat.engine.variants import Result, keep, result_path, sha256, tuning_dir
 from webchat.engine.weights import served_path
 
@@ -154,7 +155,10 @@ class _Tuning:
         return rounds
 
     def _as_served(self, file: Path) -> Path:
-        return fastest(file, self._workshop / UNPACKED, self._threads)
+        folder = self._workshop / UNPACKED
+        if packed(file):
+            arrange(file, folder, lambda path: measure.time_steps(path, self._threads))
+        return known(file, folder) or file
 
     def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
         tuned = None if winner.name == AS_IS else self._files[winner.name]
