@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -119,8 +120,8 @@ def test_a_path_in_any_language_and_encoding_loads(tmp_path, tiny_model):
 def test_what_llama_cpp_complains_about_reaches_the_log(tmp_path):
     path = tmp_path / "broken.gguf"
     path.write_bytes(b"GGUF")
-    with capture_logs() as logs, pytest.raises(EngineUnavailable):
-        load(path)
+    with capture_logs() as logs, ThreadPoolExecutor(1) as engine, pytest.raises(EngineUnavailable):
+        engine.submit(load, path).result()
     assert any(entry["event"] == "llama.cpp" and entry["text"] for entry in logs)
 
 

@@ -22,7 +22,7 @@ from webchat.engine.generation import Sampling
 from webchat.engine.processor import processor
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from webchat.engine.backend import Backend
@@ -130,20 +130,20 @@ def recall(backend: Backend, folder: Path, *, threads: int, most: int) -> Costs:
     return costs
 
 
-def measure(backend: Backend, most: int, widths: Sequence[int] = _WIDTHS, readings: Sequence[int] = _READINGS) -> Costs:
+def measure(backend: Backend, most: int) -> Costs:
     """Time steps of several sizes, up to ``most`` answers; leaves the cache empty."""
     deadline = time.perf_counter() + _MOST_SECONDS
-    tokens = backend.tokenize("measure " * readings[-1])[: readings[-1]]
+    tokens = backend.tokenize("measure " * _READINGS[-1])[: _READINGS[-1]]
     reading = _within(
         deadline,
         {
             size: [(0, 0, tokens[:size], False)]
-            for size in readings
+            for size in _READINGS
             if size <= min(backend.max_batch, backend.cells, len(tokens))
         },
         backend,
     )
-    widths = [width for width in widths if width <= min(most, backend.sequences)]
+    widths = [width for width in _WIDTHS if width <= min(most, backend.sequences)]
     backend.truncate(0, _CONTEXT)
     for sequence in range(widths[-1]):
         backend.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))

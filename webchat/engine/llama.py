@@ -22,7 +22,7 @@ import numpy as np
 
 from webchat.engine.alignment import GROUP, padded
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import load_model
+from webchat.engine.llama_files import load_model, silence
 from webchat.engine.processor import cores
 from webchat.engine.sampling import Sampler
 
@@ -58,7 +58,10 @@ class LlamaBackend:
     """
 
     def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 128) -> None:
-        llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
+        if threading.current_thread() is threading.main_thread():
+            silence()  # a command, and Ctrl-C must reach it
+        else:
+            llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
         self._spare = sequences  # one more: what fills up groups, and parts of others on their way in and out

@@ -61,7 +61,8 @@ def declare(name: str, result: object, *arguments: object) -> Callable[..., obje
     return function  # type: ignore[no-any-return]  # ctypes
 
 
-_advise = ctypes.CDLL(None).madvise
+_libc = ctypes.CDLL(None)
+_advise = _libc.madvise
 _advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _open_gguf = declare("gguf_init_from_file", ctypes.c_void_p, ctypes.c_char_p, _InitParams)
 _close_gguf = declare("gguf_free", None, ctypes.c_void_p)
@@ -255,11 +256,10 @@ def _listening(on_tensor: Callable[[int], None], on_error: Callable[[str], None]
         silence()
 
 
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
-def _ignore(_level: int, _text: bytes, _data: object) -> None:
-    pass
-
-
 def silence() -> None:
-    """Let llama.cpp say nothing; what matters it also returns."""
-    llama_cpp.llama_log_set(_ignore, ctypes.c_void_p(0))
+    """Let llama.cpp say nothing; what matters it also returns.
+
+    The listener is a function in C that changes nothing. One in Python could be where Ctrl-C arrives, and ctypes
+    swallows what a callback raises.
+    """
+    llama_cpp.llama_log_set(ctypes.cast(_libc.abs, llama_cpp.llama_log_callback), ctypes.c_void_p(0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -106,11 +107,13 @@ class Reader:
     ) -> Iterator[tuple[int, np.ndarray]]:
         """(position of the first token, a row of logits for each) for each piece of a text."""
         width = llama_cpp.llama_vocab_n_tokens(self._vocab)
-        with self._context(len(tokens), watch) as context:
+        with self._context(len(tokens), watch) as context, ThreadPoolExecutor(1) as aside:
             for at in range(0, len(tokens), _BATCH):
                 piece = tokens[at : at + _BATCH]
                 self._fill(at, piece)
-                if (status := llama_cpp.llama_decode(context, self._batch)) != 0:
+                # On a thread of its own: ctypes swallows a Ctrl-C that arrives while ``watch`` runs.
+                status = aside.submit(llama_cpp.llama_decode, context, self._batch).result()
+                if status != 0:
                     raise RuntimeError(f"llama_decode returned {status}")
                 yield at, np.ctypeslib.as_array(llama_cpp.llama_get_logits(context), shape=(len(piece), width))
 

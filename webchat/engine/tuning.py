@@ -157,7 +157,7 @@ class _Tuning:
     def _as_served(self, file: Path) -> Path:
         folder = self._workshop / UNPACKED
         if packed(file):
-            arrange(file, folder, lambda path: measure.time_steps(path, self._threads))
+            arrange(file, folder, lambda before, after: measure.gains(before, after, self._threads))
         return known(file, folder) or file
 
     def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
