@@ -20,7 +20,14 @@ ROOMS = {
     "bench": {"bench"},  # measures over HTTP, from outside
 }
 LEAVES = {"accounts", "config", "observability", "plots"}
-ROOTS = ("webchat/__init__.py", "webchat/app.py", "webchat/cli.py", "webchat/commands/", "wsgi.py")
+ROOTS = (
+    "webchat/__init__.py",
+    "webchat/app.py",
+    "webchat/engines.py",
+    "webchat/cli.py",
+    "webchat/commands/",
+    "wsgi.py",
+)
 # The services are handed to views by name and type; this is the one place where pages see the engine.
 EXCEPTIONS = {("webchat/web/services.py", "webchat.engine.interface")}
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flask import Flask
@@ -15,14 +12,7 @@ from webchat.answering.leases import LeaseKeeper
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
 from webchat.config import CHECKOUT, Settings, load_settings
-from webchat.engine.cache import CacheLimits
-from webchat.engine.calibration import recall
-from webchat.engine.generation import EngineUnavailable
-from webchat.engine.remote import RemoteEngine
-from webchat.engine.upstream import Address
-from webchat.engine.variants import file_in_use
-from webchat.engine.weights import ModelError
-from webchat.engine.worker import LocalEngine
+from webchat.engines import configured_engine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
 from webchat.web import admin, api, chat, completions, health, sse
@@ -36,12 +26,7 @@ from webchat.web.services import Services
 from webchat.web.socket import register_socket
 
 if TYPE_CHECKING:
-    from webchat.engine.backend import Backend
     from webchat.engine.interface import Engine
-
-_CELLS = 6144  # KV cache at 12 KB a cell: 75 MB; sixteen answers of usual length at once
-_MEGABYTE = 1_000_000
-_ENGINE_DIED = 70  # EX_SOFTWARE
 
 
 def create_app(settings: Settings | None = None, engine: Engine | None = None) -> Flask:
@@ -60,7 +45,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     app = Flask("webchat", template_folder=CHECKOUT / "templates", static_folder=CHECKOUT / "static")
 
     database = Database(settings.resolved_database_url)
-    engine = engine or _engine(settings)
+    engine = engine or configured_engine(settings)
     answerer = Answerer(database, engine, _model_settings(settings))
     leases = LeaseKeeper(database, answerer)
     completing = Completions(answerer, database, engine, _model_settings(settings))
@@ -78,7 +63,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     admin.register(app)
     app.jinja_env.globals["shop_name"] = settings.shop_name
 
-    # Last, when nothing can be refused any more: a process that will not serve loads no model.
+    # Last, when nothing can be refused any more; unless it was installed before (see wsgi.py).
     engine_room.install(engine)
     leases.start()
     answerer.warm_up()
@@ -95,56 +80,5 @@ def close_app(app: Flask) -> None:
     parts.database.close()
 
 
-def _engine(settings: Settings) -> Engine:
-    if settings.engine_url:
-        return RemoteEngine(
-            Address(settings.engine_url, settings.engine_key.get_secret_value()),
-            settings.engine_model,
-            max_running=settings.answers_at_once,
-            max_waiting=settings.max_queue,
-            on_death=_end_process,
-        )
-    folder = settings.data_dir / "engine"
-    weights = _weights(settings)
-    return LocalEngine(
-        weights.stem if isinstance(weights, Path) else Path(settings.model.partition("#")[0]).stem,
-        lambda: _load_model(settings, weights),
-        max_running=settings.max_parallel,
-        max_waiting=settings.max_queue,
-        limits=CacheLimits(parked_bytes=settings.parked_mb * _MEGABYTE, file=folder / "prompts"),
-        calibrate=lambda backend: recall(backend, folder, threads=settings.threads, most=settings.max_parallel),
-        on_death=_end_process,
-    )
-
-
-def _weights(settings: Settings) -> Path | ModelError:
-    """The file to load, or why there is none: pages and FAQ answers work without."""
-    try:
-        return file_in_use(settings)
-    except ModelError as error:
-        return error
-
-
-def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
-    if isinstance(weights, ModelError):
-        raise EngineUnavailable(str(weights)) from weights
-    # They load llama.cpp's libraries: only who generates needs them.
-    from webchat.engine.layout import UNPACKED, fastest  # noqa: PLC0415
-    from webchat.engine.llama import LlamaBackend  # noqa: PLC0415
-
-    return LlamaBackend(
-        fastest(weights, settings.models_dir.absolute() / UNPACKED, settings.threads),
-        sequences=2 * settings.max_parallel,
-        cells=max(_CELLS, 2 * settings.context_tokens),
-        threads=settings.threads,
-    )
-
-
 def _model_settings(settings: Settings) -> ModelSettings:
     return ModelSettings(settings.shop_name, settings.max_new_tokens, settings.context_tokens)
-
-
-def _end_process(_error: BaseException) -> None:
-    """An engine that died takes the process with it, loudly; gunicorn starts another."""
-    logging.shutdown()
-    os._exit(_ENGINE_DIED)

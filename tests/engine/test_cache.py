@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import random
 from contextlib import closing
+from itertools import pairwise
 
 import pytest
 from support.backends import ByteBackend, RecordedLlama
 
-from webchat.engine.alignment import LEAST
+from webchat.engine.alignment import LEAST, reusable
 from webchat.engine.cache import CacheLimits, KvCache
 from webchat.engine.generation import Request, Sampling
 from webchat.engine.llama import LlamaBackend
@@ -21,15 +22,15 @@ def words(seed: int, length: int) -> tuple[int, ...]:
     return tuple(random.Random(seed).randbytes(length))
 
 
-def play(backend, cache, prompt, answer=b""):
+def play(backend, cache, prompt, answer=b"", head=0):
     """Compute a prompt and an answer and end; the placement."""
-    placement = cache.place(prompt, len(prompt) + len(answer))
+    placement = cache.place(prompt, len(prompt) + len(answer), head)
     new = [*prompt[placement.reused :], *answer]
     backend.begin(placement.slot, None)
     backend.decode([(placement.slot, placement.reused, new, False)])
     cache.grow(placement.slot, new)
     assert backend.prompts()[placement.slot] == bytes((*prompt, *answer))
-    cache.release(placement.slot)
+    cache.release(placement.slot, head)
     return placement
 
 
@@ -48,6 +49,30 @@ def test_a_conversation_finds_its_state_again_after_many_others(backend):
     second = (*first, *answer, *words(3, 40))
     placement = play(backend, cache, second)
     assert placement.reused == len(first) + len(answer)
+
+
+@pytest.mark.parametrize("forgotten", [False, True])
+def test_a_conversation_goes_on_behind_the_system_text_it_shares(backend, forgotten):
+    """Its own state holds what comes after that; the system text is in a slot still, or parked too."""
+    cache, persona = KvCache(backend, PARKED), words(0, 50)
+    first, answer = (*persona, *words(1, 102)), words(2, 64)
+    play(backend, cache, first, answer, head=50)
+    for number in range(10):
+        beginning = words(200 + number, 50) if forgotten else persona
+        play(backend, cache, (*beginning, *words(100 + number, 40)), head=50)
+    assert any(persona_in == bytes(persona) for persona_in in (p[:50] for p in backend.prompts())) != forgotten
+    second = (*first, *answer, *words(3, 40))
+    assert play(backend, cache, second, head=50).reused == reusable(len(first) + len(answer), len(second), 50)
+
+
+def test_the_system_text_is_parked_once(backend):
+    cache, persona = KvCache(backend, PARKED), words(0, 100)
+    sizes = []
+    for number in range(4):
+        play(backend, cache, (*persona, *words(1 + number, 40)), head=100)
+        sizes.append(cache.parked_bytes)
+    once = [later - earlier for earlier, later in pairwise(sizes)]
+    assert sizes[0] > 2 * max(once), "the first one brought the system text"
 
 
 def test_without_room_for_parked_states_it_computes_anew(backend):

@@ -227,3 +227,9 @@ def test_a_batch_llama_cpp_refuses_is_an_error_and_not_a_wrong_answer(backend):
 
 def test_every_core_is_used_when_none_are_named(tiny_model):
     load(tiny_model, threads=0).close()
+
+
+def test_more_sequences_than_tokens_in_a_step(tiny_model):
+    """As with WEBCHAT_MAX_PARALLEL=64."""
+    with closing(load(tiny_model, sequences=128, max_batch=128)) as backend:
+        assert write(backend, 127, b"last", 3)

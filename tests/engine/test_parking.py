@@ -59,6 +59,61 @@ def test_what_is_larger_than_the_lot_is_not_kept():
     assert lot.find(sequence(2)) is None
 
 
+# ---- what many begin with ----------------------------------------------------------------------------------
+
+
+def with_head(lot, persona, *words, size=10):
+    head = lot.head(sequence(persona), lambda: bytearray(20))
+    lot.put(sequence(persona, *words), bytearray(size), head)
+    return head
+
+
+def test_what_many_begin_with_is_kept_once():
+    lot = ParkingLot(1000)
+    for word in (2, 3, 4):
+        with_head(lot, 1, word)
+    assert lot.size == 20 + 3 * 10
+    found, shared = lot.find((*sequence(1, 3), 9))
+    assert (found.start, found.head.start, shared) == (BLOCK, 0, 2 * BLOCK)
+
+
+def test_the_next_turn_leaves_what_it_begins_with_in_its_place():
+    lot = ParkingLot(1000)
+    with_head(lot, 1, 2)
+    with_head(lot, 1, 2, 3, size=15)
+    assert (len(lot), lot.size) == (2, 35)
+    assert found_tokens(lot, sequence(1, 5)) == sequence(1)
+
+
+def test_what_many_begin_with_leaves_after_the_last_of_them():
+    lot = ParkingLot(50)
+    with_head(lot, 1, 2)
+    with_head(lot, 1, 3)
+    for word in (7, 8):
+        lot.put(sequence(word), bytearray(15))
+    assert found_tokens(lot, sequence(1, 3)) == sequence(1), "its conversations left first"
+    for word in (9, 10, 11):
+        lot.put(sequence(word), bytearray(15))
+    assert found_tokens(lot, sequence(1, 3)) is None
+
+
+def test_who_leaves_takes_nobody_elses_beginning_along():
+    lot = ParkingLot(30)
+    lot.put(sequence(1, 2), bytearray(10))
+    lot.put(sequence(1, 3), bytearray(10))
+    lot.find(sequence(1, 2))
+    lot.put(sequence(4), bytearray(10))
+    lot.put(sequence(5), bytearray(10))
+    assert found_tokens(lot, sequence(1, 2)) == sequence(1, 2)
+
+
+def test_a_beginning_too_short_to_be_found_or_too_long_is_not_kept():
+    lot = ParkingLot(30)
+    assert lot.head(sequence(1, length=BLOCK - 1), lambda: bytearray(10)) is None
+    assert lot.head(sequence(1), lambda: bytearray(31)) is None
+    assert lot.size == 0
+
+
 words = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 
 
@@ -66,7 +121,9 @@ words = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 def test_whatever_is_parked_the_bounds_hold_and_what_is_found_is_shared(history, asked):
     lot = ParkingLot(100)
     for parts, size in history:
-        lot.put(sequence(*parts), bytearray(size))
+        head = lot.head(sequence(parts[0]), lambda: bytearray(20)) if size % 2 else None
+        lot.put(sequence(*parts), bytearray(size), head)
+        assert all(parked.head in lot._kept for parked in lot._kept if parked.head)
         assert lot.size == sum(len(parked.state) for parked in lot._kept) <= 100
         assert set(lot._by_block.values()) <= set(lot._kept)
     if found := lot.find(sequence(*asked)):

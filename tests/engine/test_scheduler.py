@@ -257,6 +257,28 @@ def test_newcomers_together_are_read_one_after_the_other():
     assert firsts == sorted(set(firsts))
 
 
+def test_short_prompts_are_read_together_as_long_as_that_is_cheaper():
+    world = World(width=16, cells=10_000, max_batch=128)
+    for number in range(4):
+        add(world.scheduler, generation(str(number), prompt=10, new=5))
+    world.scheduler.admit(world.place)
+    assert [len(chunk.tokens) for chunk in world.scheduler.plan(128)] == [10, 10]
+
+
+def test_what_rides_along_comes_behind_whole_groups_of_prompt_rows():
+    world = World(width=16, cells=10_000, max_batch=128)
+    for number in range(2):
+        add(world.scheduler, generation(f"writer {number}", prompt=10, new=50))
+    world.step()
+    add(world.scheduler, generation("late", prompt=30))
+    world.scheduler.admit(world.place)
+    assert [(chunk.job.writing, len(chunk.tokens)) for chunk in world.scheduler.plan(128)] == [
+        (False, 30),
+        (True, 1),
+        (True, 1),
+    ]
+
+
 def test_a_long_prompt_is_read_though_short_ones_keep_coming():
     world = World(width=4, cells=100_000, max_batch=64)
     long = generation("long", prompt=2000)

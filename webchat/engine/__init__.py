@@ -17,13 +17,15 @@ _engine: Engine | None = None
 
 
 def install(engine: Engine) -> None:
-    """Start an engine as this process's only one.
+    """Start an engine as this process's only one; it may be installed already.
 
     Raises:
         RuntimeError: there is one already; ``remove`` it first.
     """
     global _engine  # noqa: PLW0603 - the one module-level model, by design
     with _lock:
+        if _engine is engine:
+            return
         if _engine is not None:
             raise RuntimeError("this process already runs a model")
         _engine = engine

@@ -210,8 +210,8 @@ class LlamaBackend:
     def _open_context(self, threads: int) -> int:
         params = llama_cpp.llama_context_default_params()
         params.n_ctx = self.cells + GROUP * self.sequences  # and what fills up groups
-        params.n_batch = params.n_ubatch = self.max_batch
         params.n_seq_max = self.sequences + 1
+        params.n_batch = params.n_ubatch = max(self.max_batch, params.n_seq_max)  # fewer tokens than that abort it
         params.n_threads = params.n_threads_batch = threads
         params.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_ENABLED
         params.kv_unified = True  # sequences share cells; without it a partial copy aborts the process
