@@ -39,9 +39,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _own_environment() -> Iterator[None]:
     """No setting of the shell, and no ``.env`` of the checkout, reaches a test; and Ctrl-C reaches what tests start.
 
-    A shell starts what runs in its background deaf to Ctrl-C, and so would be every process that it starts.
+    A shell starts what runs in its background deaf to Ctrl-C, ``nohup`` to the end of its terminal, and so would be
+    every process that is started from there.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     kept = {
         name: os.environ.pop(name)
         for name in list(os.environ)
