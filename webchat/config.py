@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     )
     threads: int = Field(0, ge=0, le=256, description="Processor threads for the model; 0 takes every core.")
     parked_mb: int = Field(
-        96, ge=0, le=65536, description="Memory for conversations that wait for their next turn, in MB; 0 keeps none."
+        80, ge=0, le=65536, description="Memory for conversations that wait for their next turn, in MB; 0 keeps none."
     )
     max_message_chars: int = Field(
         2000, ge=1, le=8000, description="Longest question, in characters; longer is refused with 413."

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from webchat.engine.backend import Backend
     from webchat.engine.interface import Engine
 
-_CELLS = 6144  # KV cache at 12 KB a cell: 75 MB; sixteen answers of usual length at once
+_CELLS = 5120  # KV cache at 12 KB a cell: 63 MB; sixteen answers of usual length at once
 _MEGABYTE = 1_000_000
 _ENGINE_DIED = 70  # EX_SOFTWARE
 
