@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PENALTY_WINDOW = 64  # tokens looked back at for the repeat penalty: about two sentences
 _SEEDS = 1 << 64
+_REACHES = (4.0, 8.0, 16.0, np.inf)  # below the largest logit; the nearest that holds enough tokens will do
 _NO_CHANCE = 30.0  # below the largest logit: less than one in ten thousand billion
 
 
@@ -52,19 +53,30 @@ class Sampler:
     def _draw(self, logits: np.ndarray) -> int:
         sampling = self._sampling
         largest = logits.max()
-        tokens = np.flatnonzero(logits > largest - _NO_CHANCE * max(sampling.temperature, 1.0))
-        if 0 < sampling.top_k < len(tokens):
-            tokens = tokens[np.argpartition(logits[tokens], -sampling.top_k)[-sampling.top_k :]]
-        tokens = tokens[np.argsort(-logits[tokens], kind="stable")]
+        tokens = self._candidates(logits, largest)
         relative = np.float64(logits[tokens]) - largest
-        tokens, relative = self._likely(tokens, relative)
+        if sampling.top_p < 1 or sampling.min_p > 0:
+            tokens, relative = self._likely(tokens, relative)
         chances = np.cumsum(np.exp(relative / sampling.temperature))
         return int(tokens[np.searchsorted(chances, self._random.random() * chances[-1], side="right")])
+
+    def _candidates(self, logits: np.ndarray, largest: np.float32) -> np.ndarray:
+        """The ``top_k`` likeliest tokens, found near the largest; without a bound all that have a chance."""
+        most = self._sampling.top_k
+        for reach in _REACHES if 0 < most < len(logits) else ():
+            tokens = np.flatnonzero(logits > largest - reach)
+            if len(tokens) >= most:
+                return tokens[np.argpartition(logits[tokens], -most)[-most:]]
+        return np.flatnonzero(logits > largest - _NO_CHANCE * max(self._sampling.temperature, 1.0))
 
     def _likely(self, tokens: np.ndarray, relative: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The first tokens that make up ``top_p`` together and are ``min_p`` times as likely as the likeliest."""
         likely = np.exp(relative)
-        together = np.cumsum(likely)
-        enough = int(np.searchsorted(together, self._sampling.top_p * together[-1])) + 1
+        wanted = self._sampling.top_p * likely.sum()
+        masks = (relative > -reach for reach in _REACHES)
+        near = next((mask for mask in masks if likely[mask].sum() >= wanted), slice(None))  # sorting all takes long
+        order = np.argsort(-relative[near], kind="stable")
+        tokens, relative, likely = tokens[near][order], relative[near][order], likely[near][order]
+        enough = int(np.searchsorted(np.cumsum(likely), wanted)) + 1
         enough = min(enough, int(np.count_nonzero(likely >= self._sampling.min_p)))
         return tokens[:enough], relative[:enough]
