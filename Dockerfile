@@ -12,6 +12,7 @@ ENV CMAKE_ARGS="-DGGML_NATIVE=OFF -DGGML_BACKEND_DL=ON -DGGML_CPU_ALL_VARIANTS=O
 # The compile needs no more than these files: a change elsewhere does not repeat it.
 COPY constraints.txt ./
 COPY tools/ tools/
+COPY native/ native/
 RUN python tools/setup.py wheel
 COPY . .
 RUN python tools/setup.py install && rm -rf node_modules .venv/node setup.log

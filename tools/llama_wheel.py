@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 GIGABYTE = 1024**3
-INCLUDE = ROOT / "tools" / "llama-only.cmake"
+INCLUDE = ROOT / "tools" / "llama.cmake"
+KERNELS = ROOT / "native"  # what it adds
 # Words of /proc/cpuinfo that change what -march=native may emit; others come and go with kernel versions.
 INSTRUCTION_SETS = re.compile(
     r"(avx|sse|ssse|fma|f16c|bmi|abm|popcnt|movbe|adx|amx|gfni|vaes|vpclmul|sha|asimd|sve|i8mm|bf16|fphp|lse)\w*$"
@@ -62,7 +63,8 @@ def wanted_wheel() -> Wheel:
             "constraints.txt has lost its line llama_cpp_python==VERSION; take it from the repository again."
         )
     names = ("CMAKE_ARGS", "CC", "CXX", "CFLAGS", "CXXFLAGS")
-    parts = [*(os.environ.get(name, "") for name in names), INCLUDE.read_text()]
+    parts = [*(os.environ.get(name, "") for name in names)]
+    parts += [path.read_text("utf-8") for path in (INCLUDE, *sorted(KERNELS.iterdir()))]
     parts += [sys.platform, platform.machine(), *platform.libc_ver()]
     if "GGML_NATIVE=OFF" not in parts[0]:
         parts.append(instruction_sets())

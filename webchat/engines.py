@@ -60,12 +60,11 @@ def _weights(settings: Settings) -> Path | ModelError:
 def _load_model(settings: Settings, weights: Path | ModelError) -> Backend:
     if isinstance(weights, ModelError):
         raise EngineUnavailable(str(weights)) from weights
-    # They load llama.cpp's libraries: only who generates needs them.
-    from webchat.engine.layout import UNPACKED, fastest  # noqa: PLC0415
+    # It loads llama.cpp's libraries: only who generates needs them.
     from webchat.engine.llama import LlamaBackend  # noqa: PLC0415
 
     return LlamaBackend(
-        fastest(weights, settings.models_dir.absolute() / UNPACKED, settings.threads),
+        weights,
         sequences=2 * settings.max_parallel,
         cells=max(_CELLS, 2 * settings.context_tokens),
         threads=settings.threads,

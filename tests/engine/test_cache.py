@@ -10,7 +10,6 @@ from itertools import pairwise
 import pytest
 from support.backends import ByteBackend, RecordedLlama
 
-from webchat.engine.alignment import LEAST, reusable
 from webchat.engine.cache import CacheLimits, KvCache
 from webchat.engine.generation import Request, Sampling
 from webchat.engine.llama import LlamaBackend
@@ -24,7 +23,7 @@ def words(seed: int, length: int) -> tuple[int, ...]:
 
 def play(backend, cache, prompt, answer=b"", head=0):
     """Compute a prompt and an answer and end; the placement."""
-    placement = cache.place(prompt, len(prompt) + len(answer), head)
+    placement = cache.place(prompt, len(prompt) + len(answer))
     new = [*prompt[placement.reused :], *answer]
     backend.begin(placement.slot, None)
     backend.decode([(placement.slot, placement.reused, new, False)])
@@ -62,7 +61,7 @@ def test_a_conversation_goes_on_behind_the_system_text_it_shares(backend, forgot
         play(backend, cache, (*beginning, *words(100 + number, 40)), head=50)
     assert any(persona_in == bytes(persona) for persona_in in (p[:50] for p in backend.prompts())) != forgotten
     second = (*first, *answer, *words(3, 40))
-    assert play(backend, cache, second, head=50).reused == reusable(len(first) + len(answer), len(second), 50)
+    assert play(backend, cache, second, head=50).reused == len(first) + len(answer)
 
 
 def test_the_system_text_is_parked_once(backend):
@@ -245,4 +244,4 @@ def test_a_restarted_engine_reads_no_persona_again(tiny_model, tmp_path, serve):
         *_, end = engine.submit(Request(persona, 1, keep=True))
         reused.append(end.stats.reused_tokens)
         engine.close()
-    assert reused == [0, len(persona) - LEAST], "the last tokens are always computed, as many as make no difference"
+    assert reused == [0, len(persona) - 1], "the last one is always computed: it chooses the first of the answer"

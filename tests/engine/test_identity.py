@@ -1,11 +1,8 @@
-"""With temperature 0 an answer is the same however it was computed, as far as llama.cpp's arithmetic allows.
+"""With temperature 0 an answer is the same to the last letter however it was computed.
 
-It allows it to the last bit for prompts: read in pieces or at once, with a beginning that was known, copied or parked.
-
-For the tokens of an answer the order of additions depends on what else is there: one to three rows are multiplied by
-other code than four and more, and attention adds up in the order of the cache's cells (and, from 512 cells on, by
-threads). Logits then differ by some tenths. So an answer may leave the one computed alone where its two likeliest
-tokens are closer than that, and nowhere else: each token is checked against the likeliest one after the same beginning.
+Alone or among fifteen others, read at once or in pieces, after its beginning was shared, parked or restored. Our own
+kernels compute each row in the same order whatever else is in the step; llama.cpp's do not, so where only those are
+there (another processor than x86-64 with AVX2) an answer may go another way at near ties, and this is not tested.
 """
 
 from __future__ import annotations
@@ -15,15 +12,18 @@ from contextlib import closing, contextmanager
 import numpy as np
 import pytest
 
-from webchat.engine.alignment import piece, reusable
 from webchat.engine.cache import CacheLimits
 from webchat.engine.generation import Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest
 from webchat.engine.llama import LlamaBackend
+from webchat.engine.llama_files import kernels
 from webchat.engine.template import ChatTemplate
 from webchat.engine.worker import LocalEngine
 
-pytestmark = pytest.mark.model
+pytestmark = [
+    pytest.mark.model,
+    pytest.mark.skipif(not kernels(), reason="llama.cpp's own kernels round by how much is computed at once"),
+]
 
 GREEDY = Sampling(temperature=0, repeat_penalty=1.0)
 PERSONA = ChatMessage(
@@ -31,7 +31,6 @@ PERSONA = ChatMessage(
 )
 QUESTIONS = ("第一次使用紫砂壶之前怎样开壶？", "收到的瓷杯碎了一个，怎么办？", "How do I clean a glass teapot?")
 TOKENS = 24
-ROUNDING = 1.0  # between two logits; 0.5 is the largest difference that the order of additions has been seen to make
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +48,14 @@ def messages(*turns):
     return PERSONA, *(ChatMessage(roles[at % 2], text) for at, text in enumerate(turns))
 
 
-# ---- prompts, to the last bit ------------------------------------------------------------------------------
+# ---- prompts -------------------------------------------------------------------------------------------------
 
 
-def read(backend, sequence, prompt, *, start=0, room=128):
+def read(backend, sequence, tokens, *, start=0, room=128):
     """The logits behind a prompt of which the first ``start`` tokens are there."""
     backend.begin(sequence, GREEDY)
-    tokens, head = prompt
     while start < len(tokens):
-        end = start + piece(start, len(tokens), head, room)
+        end = min(start + room, len(tokens))
         backend.decode([(sequence, start, list(tokens[start:end]), end == len(tokens))])
         start = end
     return backend._logits(-1).copy()
@@ -65,39 +63,51 @@ def read(backend, sequence, prompt, *, start=0, room=128):
 
 @pytest.fixture
 def cold(backend):
-    prompt = prompt_of(backend, *QUESTIONS)
+    prompt = prompt_of(backend, *QUESTIONS).tokens
     for sequence in range(4):
         backend.truncate(sequence, 0)
     return prompt, read(backend, 0, prompt)
 
 
-@pytest.mark.parametrize("room", [16, 20, 33, 64])
+@pytest.mark.parametrize("room", [1, 2, 3, 5, 16, 33, 64])
 def test_a_prompt_in_pieces(backend, cold, room):
     prompt, logits = cold
     backend.truncate(0, 0)
     assert np.array_equal(read(backend, 0, prompt, room=room), logits)
 
 
-@pytest.mark.parametrize("shared", [10, 38, 47, 60, 1000])
+@pytest.mark.parametrize("shared", [1, 10, 47, 60, -1])
 def test_a_prompt_whose_beginning_was_known(backend, cold, shared):
     prompt, logits = cold
-    start = reusable(min(shared, len(prompt.tokens)), len(prompt.tokens), prompt.head)
+    start = shared % len(prompt)
     backend.copy(0, 1, start)
     assert np.array_equal(read(backend, 1, prompt, start=start), logits)
 
 
 def test_a_prompt_whose_beginning_was_parked(backend, cold):
     prompt, logits = cold
-    start = reusable(60, len(prompt.tokens), prompt.head)
-    head, rest = backend.save(0, 0, prompt.head), backend.save(0, prompt.head, start)
+    head, rest = backend.save(0, 0, 30), backend.save(0, 30, 60)
     backend.truncate(0, 0)
-    read(backend, 3, prompt_of(backend, QUESTIONS[1]))
+    read(backend, 3, prompt_of(backend, QUESTIONS[1]).tokens)
     backend.load(2, head)
     backend.load(2, rest)
-    assert np.array_equal(read(backend, 2, prompt, start=start), logits)
+    assert np.array_equal(read(backend, 2, prompt, start=60), logits)
 
 
-# ---- answers, but for near ties ----------------------------------------------------------------------------
+def test_a_prompt_beside_others(backend, cold):
+    prompt, logits = cold
+    for sequence in (0, 1):
+        backend.truncate(sequence, 0)
+    other = prompt_of(backend, QUESTIONS[2]).tokens
+    backend.begin(0, GREEDY)
+    backend.begin(1, GREEDY)
+    backend.decode([(1, 0, list(other[:-1]), False)])
+    backend.decode([(0, 0, list(prompt[:-1]), False), (1, len(other) - 1, [other[-1]], True)])
+    backend.decode([(1, len(other), [other[0]], True), (0, len(prompt) - 1, [prompt[-1]], True)])
+    assert np.array_equal(backend._logits(1), logits)
+
+
+# ---- answers -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -129,49 +139,54 @@ def text_of(outputs):
     return "".join(output.text for output in outputs if isinstance(output, Text))
 
 
-def assert_near_best(backend, text, *turns):
-    """Check each token of an answer against the likeliest one after the same beginning, computed alone."""
-    for sequence in range(4):
-        backend.truncate(sequence, 0)
-    backend.begin(0, GREEDY)
-    at, step = 0, list(prompt_of(backend, *turns).tokens)
-    for position, token in enumerate(backend.tokenize(text)[:-1]):  # of the last one half a character may be dropped
-        [best] = backend.decode([(0, at, step, True)])
-        logits = backend._logits(-1)
-        assert logits[best] - logits[token] < ROUNDING, f"token {position} was chosen from another context"
-        at, step = at + len(step), [token]
+@pytest.fixture(scope="module")
+def alone(backend):
+    """The answer to a conversation, written token by token and by itself."""
+
+    def write(*turns, tokens=TOKENS):
+        for sequence in range(4):
+            backend.truncate(sequence, 0)
+        backend.begin(0, GREEDY)
+        at, step, answer = 0, list(prompt_of(backend, *turns).tokens), b""
+        for _ in range(tokens):
+            [token] = backend.decode([(0, at, step, True)])
+            if backend.is_end(token):
+                break
+            answer += backend.piece(token)
+            at, step = at + len(step), [token]
+        return answer.decode(errors="ignore")  # of the last token perhaps half a character
+
+    return write
 
 
-def test_an_answer_asked_again_and_read_in_pieces(serve, backend):
+def test_an_answer_asked_again_and_read_in_pieces(serve, alone):
     with serve() as engine, serve(max_batch=16) as other:
-        texts = [text_of(ask(asked, QUESTIONS[0])) for asked in (engine, engine, other)]
-    for text in texts:
-        assert_near_best(backend, text, QUESTIONS[0])
+        texts = {text_of(ask(asked, QUESTIONS[0])) for asked in (engine, engine, other)}
+    assert texts == {alone(QUESTIONS[0])}
 
 
-def test_an_answer_of_a_conversation_that_was_parked(serve, backend):
+def test_an_answer_of_a_conversation_that_was_parked(serve, alone):
     with serve(idle_cells=0) as engine:
         first = text_of(ask(engine, QUESTIONS[0]))
         text_of(ask(engine, QUESTIONS[1]))
         outputs = list(ask(engine, QUESTIONS[0], first, QUESTIONS[2]))
     assert outputs[-1].stats.reused_tokens > 60, "the first turn was known"
-    assert_near_best(backend, text_of(outputs), QUESTIONS[0], first, QUESTIONS[2])
+    assert text_of(outputs) == alone(QUESTIONS[0], first, QUESTIONS[2])
 
 
-def test_an_answer_whose_neighbours_were_cancelled(serve, backend):
+def test_an_answer_whose_neighbours_were_cancelled(serve, alone):
     with serve() as engine:
         neighbours = [ask(engine, question, tokens=400) for question in QUESTIONS[1:]]
         asked = ask(engine, QUESTIONS[0])
         for neighbour in neighbours:
             next(output for output in neighbour if isinstance(output, Text))
             engine.cancel(neighbour)
-        assert_near_best(backend, text_of(asked), QUESTIONS[0])
+        assert text_of(asked) == alone(QUESTIONS[0])
 
 
-def test_an_answer_among_fifteen_others(serve, backend):
+def test_answers_among_fifteen_others(serve, alone):
     asked = [f"{question}（{number}）" for number in range(5) for question in QUESTIONS] + [QUESTIONS[0]]
     with serve() as engine:
-        together = [ask(engine, question, tokens=12) for question in asked]
+        together = [ask(engine, question) for question in asked]
         texts = [text_of(generation) for generation in together]
-    for question, text in zip(asked, texts, strict=True):
-        assert_near_best(backend, text, question)
+    assert texts == [alone(question) for question in asked]

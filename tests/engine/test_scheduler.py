@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webchat.engine.alignment import padded
 from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
 from webchat.engine.scheduler import SHORT, Scheduler
@@ -75,7 +74,7 @@ class World:
         assert set(map(id, moved_on)) <= set(map(id, writing))
         assert moved_on == [chunk.job for chunk in chunks[len(chunks) - len(moved_on) :]], "pieces of prompts go first"
         assert len(set(map(id, moved_on))) == len(moved_on)
-        assert sum(padded(len(chunk.tokens)) for chunk in chunks) <= self.max_batch + 3 * len(moved_on)
+        assert sum(len(chunk.tokens) for chunk in chunks) <= self.max_batch
         assert all(chunk.tokens for chunk in chunks)
         self._pass_time(chunks)
         for chunk in chunks:
@@ -85,7 +84,7 @@ class World:
         if not chunks:
             return
         pieces = [chunk for chunk in chunks if not chunk.job.writing]
-        rows = sum(padded(len(chunk.tokens)) for chunk in pieces)
+        rows = sum(len(chunk.tokens) for chunk in pieces)
         cost = self.costs.mixed(len(chunks) - len(pieces), rows)
         self.now += cost * self.slowness
         self.scheduler.took(cost * self.slowness)
@@ -243,7 +242,7 @@ def test_a_newcomer_is_read_at_once_beside_many_writers():
     add(world.scheduler, late)
     while late not in world.ended:
         world.step()
-    assert world.wrote_at[id(late)][0] - came == pytest.approx(costs.mixed(8, 32)), "with the very next step"
+    assert world.wrote_at[id(late)][0] - came == pytest.approx(costs.mixed(8, 30)), "with the very next step"
 
 
 def test_newcomers_together_are_read_one_after_the_other():
@@ -262,10 +261,10 @@ def test_short_prompts_are_read_together_as_long_as_that_is_cheaper():
     for number in range(4):
         add(world.scheduler, generation(str(number), prompt=10, new=5))
     world.scheduler.admit(world.place)
-    assert [len(chunk.tokens) for chunk in world.scheduler.plan(128)] == [10, 10]
+    assert [len(chunk.tokens) for chunk in world.scheduler.plan(128)] == [10, 10, 10]
 
 
-def test_what_rides_along_comes_behind_whole_groups_of_prompt_rows():
+def test_what_rides_along_comes_behind_the_prompts():
     world = World(width=16, cells=10_000, max_batch=128)
     for number in range(2):
         add(world.scheduler, generation(f"writer {number}", prompt=10, new=50))

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webchat.engine.alignment import reusable
 from webchat.engine.parking import ParkingLot
 from webchat.engine.slots import Slots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from webchat.engine.backend import Backend
@@ -67,19 +66,18 @@ class KvCache:
         """Bytes of host memory that parked states take."""
         return self._parked.size
 
-    def place(self, prompt: tuple[int, ...], reserve: int, head: int = 0) -> Placement | None:
+    def place(self, prompt: tuple[int, ...], reserve: int) -> Placement | None:
         """Give a prompt that will grow to ``reserve`` tokens a slot with as much of it as is known.
 
         Args:
             prompt: token ids.
             reserve: tokens, the answer's included.
-            head: tokens of the prompt's system text.
 
         Returns:
             The placement, carried out; None when the running generations leave no room.
         """
-        parked = self._find_parked(prompt, head)
-        found = self._slots.place(prompt, reserve, _usable(prompt, head))
+        parked = self._parked.find(prompt[:-1])
+        found = self._slots.place(prompt, reserve)
         if found is None:
             return None
         placement, emptied = found
@@ -90,10 +88,10 @@ class KvCache:
             return self._unpark(placement, parked[0], prompt[: parked[1]])
         return placement
 
-    def known(self, prompt: tuple[int, ...], head: int = 0) -> int:
+    def known(self, prompt: tuple[int, ...]) -> int:
         """How many tokens of a prompt would not have to be computed now."""
-        parked = self._find_parked(prompt, head)
-        return max(self._slots.known(prompt, _usable(prompt, head)), parked[1] if parked else 0)
+        parked = self._parked.find(prompt[:-1])
+        return max(self._slots.known(prompt), parked[1] if parked else 0)
 
     def grow(self, slot: int, tokens: Sequence[int]) -> None:
         """Note that these tokens have been computed."""
@@ -135,10 +133,6 @@ class KvCache:
     def _release(self, slot: int) -> None:
         for emptied in self._slots.release(slot):
             self._backend.truncate(emptied, 0)
-
-    def _find_parked(self, prompt: tuple[int, ...], head: int) -> tuple[Parked, int] | None:
-        found = self._parked.find(prompt[:-1])
-        return found and (found[0], reusable(found[1], len(prompt), head))
 
     def _prepare(self, placement: Placement) -> None:
         slot, reused, source = placement.slot, placement.reused, placement.source
@@ -209,7 +203,3 @@ class KvCache:
         if self._restore(placement, tokens, (state,)).reused:
             self._beginnings[tokens] = state
         self._release(placement.slot)
-
-
-def _usable(prompt: tuple[int, ...], head: int) -> Callable[[int], int]:
-    return partial(reusable, prompt=len(prompt), head=head)

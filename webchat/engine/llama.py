@@ -20,9 +20,8 @@ if "OMP_WAIT_POLICY" not in os.environ:
 import llama_cpp
 import numpy as np
 
-from webchat.engine.alignment import GROUP, padded
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import load_model, silence
+from webchat.engine.llama_files import kernels, load_model, silence
 from webchat.engine.processor import cores
 from webchat.engine.sampling import Sampler
 
@@ -64,7 +63,7 @@ class LlamaBackend:
             llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
         llama_cpp.llama_backend_init()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
-        self._spare = sequences  # one more: what fills up groups, and parts of others on their way in and out
+        self._spare = sequences  # one more: parts of others on their way in and out
         self._samplers: dict[int, Sampler] = {}
         self._vocab_lock = threading.Lock()  # a request may tokenise while the engine is being closed
         self._model = load_model(path)
@@ -119,7 +118,6 @@ class LlamaBackend:
         """
         wanted = self._fill(batch)
         status = llama_cpp.llama_decode(self._context, self._batch)
-        self.truncate(self._spare, 0)
         if status != 0:
             raise RuntimeError(f"llama_decode returned {status}")
         return [self._samplers[sequence].choose(self._logits(index)) for sequence, index in wanted]
@@ -170,16 +168,12 @@ class LlamaBackend:
         return np.frombuffer(self._Row.from_address(address), np.float32)
 
     def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
-        raw, at, wanted, filled = self._batch, 0, [], 0
+        raw, at, wanted = self._batch, 0, []
         for sequence, start, tokens, choose in batch:
             at = self._add(at, sequence, start, tokens)
             if choose:
                 raw.logits[at - 1] = 1
                 wanted.append((sequence, at - 1))
-            if len(tokens) > 1:
-                filling = tokens[: padded(len(tokens)) - len(tokens)]
-                at = self._add(at, self._spare, filled, filling)
-                filled += len(filling)
         raw.n_tokens = at
         return wanted
 
@@ -209,7 +203,7 @@ class LlamaBackend:
 
     def _open_context(self, threads: int) -> int:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = self.cells + GROUP * self.sequences  # and what fills up groups
+        params.n_ctx = self.cells
         params.n_seq_max = self.sequences + 1
         params.n_batch = params.n_ubatch = max(self.max_batch, params.n_seq_max)  # fewer tokens than that abort it
         params.n_threads = params.n_threads_batch = threads
@@ -229,4 +223,4 @@ def _address(buffer: bytearray) -> ctypes.Array[ctypes.c_uint8]:
 
 def _identity(path: Path) -> str:
     at = path.stat()
-    return f"{path.name} {at.st_size} {at.st_mtime_ns} llama-cpp-python {llama_cpp.__version__}"
+    return f"{path.name} {at.st_size} {at.st_mtime_ns} llama-cpp-python {llama_cpp.__version__} {kernels()}"

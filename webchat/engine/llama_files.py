@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 import re
 from contextlib import contextmanager
@@ -42,10 +41,8 @@ TYPES = {
     "bf16": 30,
 }
 _NAMES = {number: name for name, number in TYPES.items()}
-# Copied when loaded, rearranged so that several rows are multiplied at once: the file's are of no use after that.
-_REARRANGED = {"q4_0", "iq4_nl", "q4_k"}
 OUTPUT, EMBEDDINGS = "output.weight", "token_embd.weight"
-_PAGE, _DONTNEED = mmap.PAGESIZE, 4  # MADV_DONTNEED
+_DONTNEED = 4  # MADV_DONTNEED
 _GGML_ERROR = 4
 _BUFFER = 64 << 20  # bytes of rows a quantisation holds at a time; llama.cpp's own choice needs a gigabyte
 
@@ -72,6 +69,14 @@ _tensor_type = declare("gguf_get_tensor_type", ctypes.c_int, ctypes.c_void_p, ct
 _tensor_size = declare("gguf_get_tensor_size", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
 _tensor_offset = declare("gguf_get_tensor_offset", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
 _data_offset = declare("gguf_get_data_offset", ctypes.c_size_t, ctypes.c_void_p)
+
+
+def kernels() -> str:
+    """What of llama.cpp's work our own kernels do (see ``native/``); empty where they are not compiled in."""
+    if not hasattr(libggml, "webchat_kernels"):
+        return ""
+    words: bytes = declare("webchat_kernels", ctypes.c_char_p)()  # type: ignore[assignment]
+    return words.decode()
 
 
 @dataclass(frozen=True)
@@ -163,27 +168,18 @@ def load_model(path: Path) -> int:
 
 
 def _let_go(path: Path) -> None:
-    """Take a mapped file's idle pages out of this process: 120 MB for Qwen2.5-0.5B.
+    """Take a mapped file's pages out of this process; who needs one after all gets it back in a microsecond.
 
-    That is the table of embeddings, of which a token needs one row, and matrices that llama.cpp has copied to rearrange
-    them. Who needs a page after all gets it back.
+    Nearly all matrices have been copied to rearrange them, and of the table of embeddings a token needs one row.
     """
     maps = Path("/proc/self/maps")  # Linux only
     if not maps.exists():
         return
-    found = tensors(path)
-    tied = all(tensor.name != OUTPUT for tensor in found)
-    idle = [t for t in found if t.type in _REARRANGED or (t.name == EMBEDDINGS and not tied)]
     for line in maps.read_text("utf-8", "replace").splitlines():
-        area, _, offset, _, _, *file = line.split(maxsplit=5)
-        if file != [str(path.resolve())]:
-            continue
-        start, end = (int(address, 16) for address in area.split("-"))
-        for tensor in idle:
-            first = start + tensor.offset - int(offset, 16)
-            first, last = max(-(-first // _PAGE) * _PAGE, start), min((first + tensor.size) // _PAGE * _PAGE, end)
-            if first < last:
-                _advise(first, last - first, _DONTNEED)
+        area, _, _, _, _, *file = line.split(maxsplit=5)
+        if file == [str(path.resolve())]:
+            start, end = (int(address, 16) for address in area.split("-"))
+            _advise(start, end - start, _DONTNEED)
 
 
 def requantise(

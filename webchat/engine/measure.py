@@ -7,7 +7,6 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.resources import files
-from statistics import median
 from typing import TYPE_CHECKING
 
 from webchat.engine.generation import Sampling
@@ -28,9 +27,6 @@ _PREFIX = 128  # tokens that stand before every answer
 _PROMPT = 384  # tokens of a prompt
 _STEPS = 12
 _SECONDS_TO_LOAD = 1.5
-_SOME = 4  # answers
-_A_QUESTION = 32  # tokens
-_PAIRS = 9
 _GREEDY = Sampling(temperature=0, repeat_penalty=1.0)
 _LONGEST = 2304  # tokens of a text: a model that spells it letter by letter does not take ten times as long
 TOKENS = 3693  # of the texts, for Qwen2.5
@@ -94,39 +90,6 @@ def speed(path: Path, threads: int) -> dict[str, float]:
     """
     with closing(LlamaBackend(path, sequences=max(WIDTHS) + 1, cells=4096, threads=threads)) as backend:
         return {"prefill": _prefill(backend)} | {f"decode {width}": _decode(backend, width) for width in WIDTHS}
-
-
-def gains(before: Path, after: Path, threads: int) -> dict[str, float]:
-    """How many times as fast the second file is, in a few kinds of steps.
-
-    Both are in memory and take turns, step by step; the median of the pairs counts, so that what disturbs the machine
-    disturbs both.
-    """
-    with (
-        closing(LlamaBackend(before, sequences=_SOME, cells=512, threads=threads)) as one,
-        closing(LlamaBackend(after, sequences=_SOME, cells=512, threads=threads)) as other,
-    ):
-        tokens = _some_tokens(one, _A_QUESTION)
-        kinds = {
-            "one answer": [(0, 0, tokens[:1], True)],
-            "some answers": [(sequence, 0, tokens[:1], True) for sequence in range(_SOME)],
-            "a question": [(0, 0, tokens, False)],
-        }
-        return {kind: _gain(one, other, step) for kind, step in kinds.items()}
-
-
-def _gain(one: LlamaBackend, other: LlamaBackend, step: list[tuple[int, int, list[int], bool]]) -> float:
-    pairs = [[_seconds(backend, step) for backend in (one, other)] for _ in range(_PAIRS + 1)]
-    return median(before / after for before, after in pairs[1:])  # the first step of all also allocates
-
-
-def _seconds(backend: LlamaBackend, step: list[tuple[int, int, list[int], bool]]) -> float:
-    for sequence, *_ in step:
-        backend.truncate(sequence, 0)
-        backend.begin(sequence, _GREEDY)
-    begin = time.perf_counter()
-    backend.decode(step)
-    return time.perf_counter() - begin
 
 
 def _prefill(backend: LlamaBackend) -> float:

@@ -10,7 +10,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from webchat.engine.alignment import GROUP, LEAST, padded, piece
 from webchat.engine.calibration import UNMEASURED
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 
 # How much longer a piece of a prompt may make a step for the answers that are being written, in seconds.
 _STOP = 0.14
-_LONGEST_STOP = 0.15
+_LEAST = 4  # tokens of a prompt in a step, however slow the machine
 # Short prompts are read whole: a newcomer's first word is worth more than the others' next one.
 SHORT = 64  # tokens
 
@@ -152,7 +151,7 @@ class Scheduler:
         reading = [job for job in self.running if not job.writing]
         pieces = self._read(reading, len(writing), max_batch)
         width = len(writing) if pieces else self.costs.width(len(writing))
-        read = sum(padded(len(piece.tokens)) for piece in pieces)
+        read = sum(len(piece.tokens) for piece in pieces)
         self._expected = self.costs.mixed(width, read)
         return pieces + self._write(writing, width)
 
@@ -165,16 +164,15 @@ class Scheduler:
     def _read(self, reading: list[Job], writing: int, max_batch: int) -> list[Chunk]:
         """A piece of the shortest prompt; with it the whole of others as long as that is cheaper than one by one."""
         chosen: list[Chunk] = []
-        room = max_batch - padded(writing)
+        room = max_batch - writing
         for job in sorted(reading, key=lambda job: len(job.pending) - _AGING * job.passed_over):
-            prompt, head = len(job.request.prompt), job.request.head
             most = room if chosen else min(room, self._bite(job, writing, room))
-            length = piece(job.computed, prompt, head, most)
+            length = min(len(job.pending), most)
             last = length == len(job.pending)
-            if not length or (chosen and not last):
+            if length < 1 or (chosen and not last):
                 break
             chosen.append(Chunk(job, job.pending[:length], last))
-            room = min(room, _FULL) - padded(length)
+            room = min(room, _FULL) - length
         taken = {id(chunk.job) for chunk in chosen}
         for job in reading:
             job.passed_over += id(job) not in taken
@@ -184,9 +182,7 @@ class Scheduler:
         """How many tokens of a prompt may be read now."""
         if not writing or job.short:
             return most
-        bite = self.costs.readable(_STOP / self._pace, most, beside=writing)
-        least = LEAST if self._pace * self.costs.read(LEAST) <= _LONGEST_STOP else GROUP
-        return max(bite, least)
+        return max(self.costs.readable(_STOP / self._pace, most, beside=writing), _LEAST)
 
     def _write(self, writing: list[Job], width: int) -> list[Chunk]:
         """A token each for so many answers, those first that have waited longest."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +50,12 @@ class Slots:
         """The tokens in a slot, for the worker to extend as it computes."""
         return self._slots[slot].tokens
 
-    def place(
-        self, prompt: tuple[int, ...], reserve: int, reusable: Callable[[int], int] = int
-    ) -> tuple[Placement, list[int]] | None:
+    def place(self, prompt: tuple[int, ...], reserve: int) -> tuple[Placement, list[int]] | None:
         """Take a slot for a prompt that will grow to ``reserve`` tokens.
 
         Args:
             prompt: token ids.
             reserve: tokens, the answer's included.
-            reusable: says how many of so many shared tokens to reuse; all, by default.
 
         Returns:
             The placement and the idle slots that had to be emptied for it, or None when the running
@@ -69,7 +66,7 @@ class Slots:
         idle = [i for i, s in enumerate(self._slots) if not s.reserved]
         if not idle or busy + reserve > self.cells:
             return None
-        source, reused = self._longest_prefix(prompt[:-1], reusable)
+        source, reused = self._longest_prefix(prompt[:-1])
         slot = self._slot_to_use(idle, source, reused)
         evicted = self._make_room(reserve, keep=slot, prefer=source)
         if source is not None:
@@ -77,9 +74,9 @@ class Slots:
         self._slots[slot] = _Slot(list(prompt[:reused]), reserve)
         return Placement(slot, reused, slot if source is None else source), evicted
 
-    def known(self, prompt: tuple[int, ...], reusable: Callable[[int], int] = int) -> int:
+    def known(self, prompt: tuple[int, ...]) -> int:
         """How many tokens of a prompt could be reused from some slot."""
-        return self._longest_prefix(prompt[:-1], reusable)[1]
+        return self._longest_prefix(prompt[:-1])[1]
 
     def restored(self, placement: Placement, tokens: tuple[int, ...]) -> Placement:
         """Note that a placement's slot got a longer beginning of its prompt from elsewhere."""
@@ -109,14 +106,12 @@ class Slots:
         self._clock += 1
         self._slots[slot].used_at = self._clock
 
-    def _longest_prefix(self, prompt: tuple[int, ...], reusable: Callable[[int], int]) -> tuple[int | None, int]:
+    def _longest_prefix(self, prompt: tuple[int, ...]) -> tuple[int | None, int]:
         """The slot that shares most with the beginning of a prompt, and how much; None when none shares any.
 
         Of equals the one that holds least besides, so that what many begin with stays in use by itself.
         """
-        shared = [
-            (reusable(common_prefix(slot.tokens, prompt)), -len(slot.tokens), i) for i, slot in enumerate(self._slots)
-        ]
+        shared = [(common_prefix(slot.tokens, prompt), -len(slot.tokens), i) for i, slot in enumerate(self._slots)]
         length, _, best = max(shared, default=(0, 0, 0))
         return (best, length) if length else (None, 0)
 

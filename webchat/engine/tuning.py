@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from webchat.engine import measure
 from webchat.engine.download import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.layout import UNPACKED, arrange, known
 from webchat.engine.llama_files import types
 from webchat.engine.making import make
 from webchat.engine.processor import cores, processor
@@ -31,7 +30,6 @@ from webchat.engine.recipes import (
 )
 from webchat.engine.tuning_report import write_plot
 from webchat.engine.tuning_source import Source, best_source, discard
-from webchat.engine.unpacking import packed
 from webchat.engine.variants import Result, keep, result_path, sha256, tuning_dir
 from webchat.engine.weights import served_path
 
@@ -43,7 +41,6 @@ if TYPE_CHECKING:
     from webchat.engine.measure import Reading
 
 _ROUNDS = 3
-_COPIES = 3  # the room that a candidate and its unpacked copy take, and that a copy leaves free
 _SECONDS_PER_BYTE = 3e-7  # of one thread that looks for the best rounding of the download's weights
 
 
@@ -111,7 +108,7 @@ class _Tuning:
         self._files = {AS_IS: download} | {name: workshop / f"{name}.gguf" for name in RECIPES}
 
     def run(self) -> Result:
-        require_space(self._workshop, _COPIES * len(RECIPES) * length(self._download), "Tuning")
+        require_space(self._workshop, len(RECIPES) * length(self._download), "Tuning")
         self._say_how_long()
         source = best_source(self._settings, self._download)
         try:
@@ -145,20 +142,13 @@ class _Tuning:
     def _race(self) -> list[dict[str, dict[str, float]]]:
         """Round after round, every file in turn: what disturbs the machine meanwhile disturbs all of them."""
         rounds: list[dict[str, dict[str, float]]] = []
-        served = {name: self._as_served(file) for name, file in self._files.items()}
         with Meter("timing", _ROUNDS * len(self._files), "runs") as meter:
             for _ in range(_ROUNDS):
                 rounds.append({})
-                for name, file in served.items():
+                for name, file in self._files.items():
                     rounds[-1][name] = measure.speed(file, self._threads)
                     meter.update(sum(map(len, rounds)))
         return rounds
-
-    def _as_served(self, file: Path) -> Path:
-        folder = self._workshop / UNPACKED
-        if packed(file):
-            arrange(file, folder, lambda before, after: measure.gains(before, after, self._threads))
-        return known(file, folder) or file
 
     def _keep(self, source: Source, measured: tuple[Measured, ...], winner: Measured) -> Result:
         tuned = None if winner.name == AS_IS else self._files[winner.name]

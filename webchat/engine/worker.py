@@ -263,7 +263,7 @@ class LocalEngine:
         request = job.request
         if self._is_being_read(request, cache):
             return False
-        job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens, request.head)
+        job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens)
         if job.placement is None:
             return False
         backend.begin(job.placement.slot, request.sampling)
@@ -277,7 +277,7 @@ class LocalEngine:
         reading = [job for job in self._scheduler.running if not job.writing]
         if not reading:
             return False
-        known, prompt = cache.known(request.prompt, request.head), request.prompt[:-1]
+        known, prompt = cache.known(request.prompt), request.prompt[:-1]
         return any(common_prefix(job.request.prompt[:-1], prompt) > known + _WORTH_WAITING for job in reading)
 
     def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[int]) -> None:
