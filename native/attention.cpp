@@ -19,14 +19,15 @@
 namespace webchat {
 namespace {
 
-constexpr int TILE   = 8;   // cells whose keys or values are converted at a time
+constexpr int TILE    = 8;    // cells whose keys or values are converted at a time
 constexpr int LONGEST = 256;  // largest length of a head
+constexpr int MOST    = 64;   // query heads that share a key head
 
 inline __m256 exponential(__m256 x) {
     // e^x = 2^n e^r with |r| <= ln 2 / 2; a polynomial for e^r (Cephes' expf, Moshier). Below -87 it is nothing.
     const __m256 nothing = _mm256_cmp_ps(x, _mm256_set1_ps(-87.0f), _CMP_LT_OQ);
     x                    = _mm256_max_ps(x, _mm256_set1_ps(-87.0f));
-    const __m256 n       = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m256 n       = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504f)), _MM_FROUND_TO_NEAREST_INT);
     __m256       r       = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
     r                    = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
     __m256 y             = _mm256_set1_ps(1.9875691500e-4f);
@@ -55,7 +56,7 @@ struct Attention : ggml::cpu::tensor_traits {
         return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && mask &&
                mask->ne[2] == 1 && !op->src[4] && numbers[1] == 0 && numbers[2] == 0 && k->ne[0] % 8 == 0 &&
                v->ne[0] % 16 == 0 && k->ne[0] <= LONGEST && v->ne[0] <= LONGEST && k->ne[2] == v->ne[2] &&
-               q->ne[2] % k->ne[2] == 0 && q->ne[3] == k->ne[3] && mask->ne[3] == q->ne[3];
+               q->ne[2] % k->ne[2] == 0 && q->ne[2] / k->ne[2] <= MOST && q->ne[3] == k->ne[3] && mask->ne[3] == q->ne[3];
     }
 
     static int64_t room(const ggml_tensor * op) { return (op->src[1]->ne[1] + TILE - 1) / TILE * TILE; }
@@ -92,29 +93,32 @@ struct Attention : ggml::cpu::tensor_traits {
         double * const     sums   = reinterpret_cast<double *>(memory);
         float * const      scores = reinterpret_cast<float *>(sums + heads * length);
         int32_t * const    cells  = reinterpret_cast<int32_t *>(scores + heads * spread);
+        const char *       queries = at(q, row, head * heads, stream);
         const char *       keys   = at(k, 0, head, stream);
         const char *       values = at(v, 0, head, stream);
 
-        const int64_t seen   = visible(reinterpret_cast<const ggml_fp16_t *>(at(mask, row, 0, stream)), k->ne[1], cells);
+        const auto *  masked = reinterpret_cast<const ggml_fp16_t *>(at(mask, row, 0, stream));
+        const int64_t seen   = visible(masked, k->ne[1], cells);
         const int64_t padded = (seen + TILE - 1) / TILE * TILE;
         std::fill(cells + seen, cells + padded, seen ? cells[0] : 0);
 
         float scale;
         memcpy(&scale, op->op_params, sizeof scale);
         for (int64_t i = 0; i < padded; i += TILE) {
-            score(keys, k->nb[1], k->ne[0], cells + i, at(q, row, head * heads, stream), q->nb[2], heads, scores + i, spread);
+            score({keys, k->nb[1], k->ne[0]}, cells + i, queries, q->nb[2], heads, scores + i, spread);
         }
         std::fill(sums, sums + heads * length, 0.0);
-        double total[64];
+        double total[MOST];
         for (int64_t h = 0; h < heads; ++h) {
             total[h] = weigh(scores + h * spread, seen, padded, scale);
         }
         for (int64_t i = 0; i < padded; i += TILE) {
-            add(values, v->nb[1], length, cells + i, scores + i, spread, heads, sums);
+            add({values, v->nb[1], length}, cells + i, scores + i, spread, heads, sums);
         }
         for (int64_t h = 0; h < heads; ++h) {
-            float * const out = static_cast<float *>(op->data) + ((stream * op->ne[2] + row) * op->ne[1] + head * heads + h) * length;
-            const double share = total[h] > 0 ? 1.0 / total[h] : 0.0;
+            const double  share = total[h] > 0 ? 1.0 / total[h] : 0.0;
+            const int64_t place = (stream * op->ne[2] + row) * op->ne[1] + head * heads + h;
+            float * const out   = static_cast<float *>(op->data) + place * length;
             for (int64_t i = 0; i < length; ++i) {
                 out[i] = static_cast<float>(sums[h * length + i] * share);
             }
@@ -144,17 +148,28 @@ struct Attention : ggml::cpu::tensor_traits {
         return seen;
     }
 
-    static void score(const char * keys, size_t stride, int64_t length, const int32_t * cells, const char * q,
-                      size_t q_stride, int64_t heads, float * scores, int64_t spread) {
+    // One head's keys or values in half precision: a cell's are `stride` bytes behind those of the cell before.
+    struct Cells {
+        const char * first;
+        size_t       stride;
+        int64_t      length;
+
+        __m256 eight(int32_t cell, int64_t at) const {
+            return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (first + cell * stride + 2 * at)));
+        }
+    };
+
+    static void score(Cells keys, const int32_t * cells, const char * queries, size_t stride, int64_t heads,
+                      float * scores, int64_t spread) {
+        const int64_t length = keys.length;
         alignas(32) float tile[TILE * LONGEST];
         for (int c = 0; c < TILE; ++c) {
-            const char * key = keys + cells[c] * stride;
             for (int64_t i = 0; i < length; i += 8) {
-                _mm256_store_ps(tile + c * length + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (key + 2 * i))));
+                _mm256_store_ps(tile + c * length + i, keys.eight(cells[c], i));
             }
         }
         for (int64_t h = 0; h < heads; ++h) {
-            const float * query = reinterpret_cast<const float *>(q + h * q_stride);
+            const float * query = reinterpret_cast<const float *>(queries + h * stride);
             __m256        dot[8];
             for (auto & d : dot) {
                 d = _mm256_setzero_ps();
@@ -192,13 +207,13 @@ struct Attention : ggml::cpu::tensor_traits {
         return (four[0] + four[1]) + (four[2] + four[3]);
     }
 
-    static void add(const char * values, size_t stride, int64_t length, const int32_t * cells, const float * weights,
-                    int64_t spread, int64_t heads, double * sums) {
+    static void add(Cells values, const int32_t * cells, const float * weights, int64_t spread, int64_t heads,
+                    double * sums) {
+        const int64_t length = values.length;
         alignas(32) double tile[TILE * LONGEST];
         for (int c = 0; c < TILE; ++c) {
-            const char * value = values + cells[c] * stride;
             for (int64_t i = 0; i < length; i += 8) {
-                const __m256 x = _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *) (value + 2 * i)));
+                const __m256 x = values.eight(cells[c], i);
                 _mm256_store_pd(tile + c * length + i, _mm256_cvtps_pd(_mm256_castps256_ps128(x)));
                 _mm256_store_pd(tile + c * length + i + 4, _mm256_cvtps_pd(_mm256_extractf128_ps(x, 1)));
             }

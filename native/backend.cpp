@@ -11,7 +11,6 @@
 #endif
 
 #include <algorithm>
-#include <thread>
 #include <vector>
 
 #include "attention.h"
@@ -35,24 +34,12 @@ struct MatrixOf : Matrix {
         return packed_size<F>(matrix->ne[1], matrix->ne[0]);
     }
 
-    // The file's rows into panels, on all cores: a start waits for it.
     void set(ggml_tensor * matrix, const uint8_t * file) const override {
         const int64_t panels = matrix->ne[1] / ROWS, length = panel_length(matrix);
         const size_t  stride = ggml_row_size(matrix->type, matrix->ne[0]);
         auto * const  target = static_cast<typename F::Packed *>(matrix->data);
-        const int64_t threads = std::clamp<int64_t>(std::thread::hardware_concurrency(), 1, panels / 64 + 1);
-        const auto    work    = [=](int64_t first) {
-            for (int64_t p = first; p < panels; p += threads) {
-                pack<F>(file + p * ROWS * stride, stride, matrix->ne[0], target + p * length);
-            }
-        };
-        std::vector<std::thread> others;
-        for (int64_t t = 1; t < threads; ++t) {
-            others.emplace_back(work, t);
-        }
-        work(0);
-        for (auto & other : others) {
-            other.join();
+        for (int64_t p = 0; p < panels; ++p) {
+            pack<F>(file + p * ROWS * stride, stride, matrix->ne[0], target + p * length);
         }
     }
 
@@ -71,7 +58,8 @@ struct MatrixOf : Matrix {
 
         const Rows<F> rows{static_cast<uint8_t *>(params->wdata), static_cast<int>(right->ne[0])};
         for (int row = params->ith; row < count; row += params->nth) {
-            rows.quantise(row, reinterpret_cast<const float *>(static_cast<const char *>(right->data) + row * right->nb[1]));
+            const char * from = static_cast<const char *>(right->data) + row * right->nb[1];
+            rows.quantise(row, reinterpret_cast<const float *>(from));
         }
         if (params->ith == 0) {
             ggml_threadpool_chunk_set(params->threadpool, params->nth);
@@ -82,10 +70,12 @@ struct MatrixOf : Matrix {
         const int64_t share  = std::max<int64_t>(1, panels / (params->nth * 8));  // in turn: a core may be taken away
         const auto *  first  = static_cast<const typename F::Packed *>(matrix->data);
         float * const out    = static_cast<float *>(op->data);
-        for (int64_t turn = params->ith; turn * share < panels; turn = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+        int64_t       turn   = params->ith;
+        while (turn * share < panels) {
             for (int64_t p = turn * share; p < std::min(panels, (turn + 1) * share); ++p) {
                 multiply<F>(first + p * length, rows, count, out + p * ROWS, op->ne[0]);
             }
+            turn = ggml_threadpool_chunk_add(params->threadpool, 1);
         }
         return true;
     }

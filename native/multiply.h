@@ -60,7 +60,8 @@ struct Rows {
         for (int i = 0; i < 4; ++i) {
             whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(x[i], inverse));
         }
-        const int32_t sum[2] = {across(_mm256_add_epi32(whole[0], whole[1])), across(_mm256_add_epi32(whole[2], whole[3]))};
+        const int32_t sum[2] = {across(_mm256_add_epi32(whole[0], whole[1])),
+                                across(_mm256_add_epi32(whole[2], whole[3]))};
         // Packing takes turns between the halves of its registers; the permutations undo that.
         const __m256i first  = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[0], whole[1]), 0xd8);
         const __m256i second = _mm256_permute4x64_epi64(_mm256_packs_epi32(whole[2], whole[3]), 0xd8);
@@ -182,7 +183,8 @@ struct Tile {
         for (int r = 0; r < R; ++r) {
             const __m256 of_row = _mm256_set1_ps(scale[r][g * F::GROUP / BLOCK]);
             for (int h = 0; h < H; ++h) {
-                total[r][h] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r][h]), _mm256_mul_ps(weight[h], of_row), total[r][h]);
+                const __m256 both = _mm256_mul_ps(weight[h], of_row);
+                total[r][h]       = _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot[r][h]), both, total[r][h]);
                 if constexpr (F::LOWEST) {
                     const __m256 sum = _mm256_broadcast_ss(reinterpret_cast<const float *>(sums[r]) + g);
                     total[r][h]      = _mm256_fnmadd_ps(lowest[h], sum, total[r][h]);

@@ -10,7 +10,9 @@
 namespace webchat {
 namespace {
 
-using Registers = uint8_t[8][32];  // 32 columns of eight rows: register j has columns 4j to 4j + 3
+using Registers = __m256i[8];  // 32 columns of eight rows: first of row c, then (see transpose) columns 4j to 4j + 3
+
+void store(void * to, __m256i value) { _mm256_storeu_si256(static_cast<__m256i *>(to), value); }
 
 // The b-th unit of the c-th of some rows in a file.
 template <class Unit>
@@ -18,28 +20,75 @@ const Unit & unit(const uint8_t * rows, size_t stride, int c, int64_t b) {
     return reinterpret_cast<const Unit *>(rows + c * stride)[b];
 }
 
-void interleave(int c, const uint8_t (&values)[BLOCK], Registers & registers) {
-    for (int j = 0; j < 8; ++j) {
-        memcpy(&registers[j][4 * c], &values[4 * j], 4);
+// Eight rows of eight times four bytes become eight columns.
+void transpose(Registers & x) {
+    __m256i a[8], b[8];
+    for (int i = 0; i < 8; i += 2) {
+        a[i]     = _mm256_unpacklo_epi32(x[i], x[i + 1]);
+        a[i + 1] = _mm256_unpackhi_epi32(x[i], x[i + 1]);
     }
+    for (int i = 0; i < 8; i += 4) {
+        for (int half = 0; half < 2; ++half) {
+            b[i + 2 * half]     = _mm256_unpacklo_epi64(a[i + half], a[i + half + 2]);
+            b[i + 2 * half + 1] = _mm256_unpackhi_epi64(a[i + half], a[i + half + 2]);
+        }
+    }
+    for (int i = 0; i < 4; ++i) {
+        x[i]     = _mm256_permute2x128_si256(b[i], b[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2x128_si256(b[i], b[i + 4], 0x31);
+    }
+}
+
+// Eight rows of eight pairs of bytes become eight columns.
+void transpose(const __m128i (&rows)[8], uint8_t * out) {
+    __m128i a[8], b[8];
+    for (int i = 0; i < 4; ++i) {
+        a[2 * i]     = _mm_unpacklo_epi16(rows[i], rows[i + 4]);
+        a[2 * i + 1] = _mm_unpackhi_epi16(rows[i], rows[i + 4]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        b[2 * i]     = _mm_unpacklo_epi16(a[i], a[i + 4]);
+        b[2 * i + 1] = _mm_unpackhi_epi16(a[i], a[i + 4]);
+    }
+    for (int i = 0; i < 4; ++i) {
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(out) + 2 * i, _mm_unpacklo_epi16(b[i], b[i + 4]));
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(out) + 2 * i + 1, _mm_unpackhi_epi16(b[i], b[i + 4]));
+    }
+}
+
+// 32 bits become the fifth bits of 32 bytes.
+__m256i spread(const uint8_t (&bits)[4]) {
+    const __m256i byte_of = _mm256_setr_epi64x(0, 0x0101010101010101, 0x0202020202020202, 0x0303030303030303);
+    const __m256i bit_of  = _mm256_set1_epi64x(static_cast<int64_t>(0x8040201008040201));
+    int32_t       all;
+    memcpy(&all, bits, sizeof all);
+    const __m256i chosen = _mm256_and_si256(_mm256_shuffle_epi8(_mm256_set1_epi32(all), byte_of), bit_of);
+    return _mm256_and_si256(_mm256_cmpeq_epi8(chosen, bit_of), _mm256_set1_epi8(16));
+}
+
+// Nibbles of 32 bytes: the lower or the upper ones.
+__m256i nibbles(__m256i bytes, bool upper) {
+    return _mm256_and_si256(upper ? _mm256_srli_epi16(bytes, 4) : bytes, _mm256_set1_epi8(15));
 }
 
 void pack_low(const Registers & registers, uint8_t (&low)[4][32]) {
     for (int m = 0; m < 4; ++m) {
-        for (int i = 0; i < 32; ++i) {
-            low[m][i] = (registers[m][i] & 15) | (registers[m + 4][i] << 4);
-        }
+        const __m256i first = nibbles(registers[m], false), second = nibbles(registers[m + 4], false);
+        store(low[m], _mm256_or_si256(first, _mm256_slli_epi16(second, 4)));
     }
 }
 
-// `count` registers' bits from the fourth on, `width` of each byte.
-void pack_high(const uint8_t (*registers)[32], int count, int width, uint8_t (&high)[32]) {
-    for (int i = 0; i < 32; ++i) {
-        high[i] = 0;
-        for (int j = 0; j < count; ++j) {
-            high[i] |= (registers[j][i] >> 4) << (j * width);
-        }
+// The bits from the fourth on of COUNT registers' bytes, WIDTH of each, side by side.
+template <int COUNT, int WIDTH>
+void pack_high(const __m256i * registers, uint8_t (&high)[32]) {
+    const __m256i upper = _mm256_set1_epi8(WIDTH == 1 ? 16 : 48);
+    __m256i       all   = _mm256_setzero_si256();
+    for (int j = 0; j < COUNT; ++j) {
+        const __m256i bits = _mm256_and_si256(registers[j], upper);
+        const int     left = j * WIDTH - 4;
+        all = _mm256_or_si256(all, left < 0 ? _mm256_srli_epi16(bits, -left) : _mm256_slli_epi16(bits, left));
     }
+    store(high, all);
 }
 
 // Q5_0: 32 columns of sixteenths, a fifth bit for each, one scale.
@@ -47,31 +96,29 @@ void pack_high(const uint8_t (*registers)[32], int count, int width, uint8_t (&h
 void pack(const uint8_t * rows, size_t stride, int64_t b, Q5_0::Packed & out) {
     Registers registers;
     for (int c = 0; c < LANES; ++c) {
-        const auto & from = unit<block_q5_0>(rows, stride, c, b);
-        uint32_t     fifth;
-        memcpy(&fifth, from.qh, sizeof fifth);
-        uint8_t values[BLOCK];
-        for (int i = 0; i < 16; ++i) {
-            values[i]      = (from.qs[i] & 15) | ((fifth >> i & 1) << 4);
-            values[i + 16] = (from.qs[i] >> 4) | ((fifth >> (i + 16) & 1) << 4);
-        }
-        out.scale[c] = from.d;
-        interleave(c, values, registers);
+        const auto &  from = unit<block_q5_0>(rows, stride, c, b);
+        const __m128i both = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from.qs));
+        const __m256i low  = nibbles(_mm256_set_m128i(_mm_srli_epi16(both, 4), both), false);
+        registers[c]       = _mm256_or_si256(low, spread(from.qh));
+        out.scale[c]       = from.d;
     }
+    transpose(registers);
     pack_low(registers, out.low);
-    pack_high(registers, 8, 1, out.high);
+    pack_high<8, 1>(registers, out.high);
 }
 
 // Q8_0: 32 columns of bytes, one scale. Two of each row at a time, for they are multiplied in sixteen bits.
 
 void pack(const uint8_t * rows, size_t stride, int64_t b, Q8_0::Packed & out) {
+    __m128i first[8], second[8];
     for (int c = 0; c < LANES; ++c) {
         const auto & from = unit<block_q8_0>(rows, stride, c, b);
         out.scale[c]      = from.d;
-        for (int i = 0; i < BLOCK; ++i) {
-            out.values[i / 2][c][i % 2] = from.qs[i];
-        }
+        first[c]          = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from.qs));
+        second[c]         = _mm_loadu_si128(reinterpret_cast<const __m128i *>(from.qs) + 1);
     }
+    transpose(first, reinterpret_cast<uint8_t *>(out.values));
+    transpose(second, reinterpret_cast<uint8_t *>(out.values[8]));
 }
 
 // Q4_K: 256 columns of sixteenths in eight groups; each group's scale and lowest value in six bits.
@@ -90,14 +137,11 @@ void pack(const uint8_t * rows, size_t stride, int64_t b, Q4_K::Packed & out) {
             out.lowests[g + 4][c] = (rest >> 4) | (lowest >> 6 << 4);
         }
         for (int g = 0; g < 8; ++g) {  // two groups share their bytes
-            uint8_t values[BLOCK];
-            for (int i = 0; i < BLOCK; ++i) {
-                values[i] = from.qs[g / 2 * 32 + i] >> (g % 2 * 4) & 15;
-            }
-            interleave(c, values, registers[g]);
+            registers[g][c] = nibbles(details::load(from.qs + g / 2 * 32), g % 2);
         }
     }
     for (int g = 0; g < 8; ++g) {
+        transpose(registers[g]);
         pack_low(registers[g], out.low[g]);
     }
 }
@@ -113,20 +157,18 @@ void pack(const uint8_t * rows, size_t stride, int64_t b, Q6_K::Packed & out) {
             out.scales[g][c] = from.scales[g];
         }
         for (int part = 0; part < 8; ++part) {  // of each 128 columns two parts share the nibbles, all four the bits
-            const int half = part / 4, turn = part % 4;
-            uint8_t   values[BLOCK];
-            for (int i = 0; i < BLOCK; ++i) {
-                const int low  = from.ql[half * 64 + turn % 2 * 32 + i] >> (turn / 2 * 4) & 15;
-                const int high = from.qh[half * 32 + i] >> (turn * 2) & 3;
-                values[i]      = static_cast<uint8_t>(low | high << 4);
-            }
-            interleave(c, values, registers[part]);
+            const int     half = part / 4, turn = part % 4;
+            const __m256i low  = nibbles(details::load(from.ql + half * 64 + turn % 2 * 32), turn / 2);
+            const __m256i high = _mm256_srli_epi16(details::load(from.qh + half * 32), turn * 2);
+            const __m256i two  = _mm256_and_si256(high, _mm256_set1_epi8(3));
+            registers[part][c] = _mm256_or_si256(low, _mm256_slli_epi16(two, 4));
         }
     }
     for (int part = 0; part < 8; ++part) {
+        transpose(registers[part]);
         pack_low(registers[part], out.low[part]);
-        pack_high(registers[part], 4, 2, out.high[part][0]);
-        pack_high(registers[part] + 4, 4, 2, out.high[part][1]);
+        pack_high<4, 2>(registers[part], out.high[part][0]);
+        pack_high<4, 2>(registers[part] + 4, out.high[part][1]);
     }
 }
 

@@ -1,10 +1,10 @@
 // Matrices of weights, rearranged so that one register holds the same columns of eight rows.
 //
-// A file keeps each row's numbers together, which suits one row at a time. Here sixteen rows make a panel: of every block
-// of columns first what belongs to eight of them, then to the other eight; each half first their scales, then registers
-// whose 32-bit lane c holds neighbouring columns of row c. A value of the right-hand side, repeated over all lanes, is
-// then multiplied with eight rows at once and nothing has to be added across a register. Nothing is rounded anew: the
-// integers and scales are the file's.
+// A file keeps each row's numbers together, which suits one row at a time. Here sixteen rows make a panel: of every
+// block of columns first what belongs to eight of them, then to the other eight; each half first their scales, then
+// registers whose 32-bit lane c holds neighbouring columns of row c. A value of the right-hand side, repeated over all
+// lanes, is then multiplied with eight rows at once and nothing has to be added across a register. Nothing is rounded
+// anew: the integers and scales are the file's.
 #pragma once
 
 #include <immintrin.h>
@@ -152,19 +152,19 @@ inline Block<Q5_0> read(const Q5_0::Packed * panel, int b, int half) {
 }
 
 inline Block<Q6_K> read(const Q6_K::Packed * panel, int b, int half) {
-    const Q6_K::Packed & from   = panel[b / 8 * HALVES + half];
-    const uint8_t (&high)[2][32] = from.high[b % 8];
-    const __m256i upper         = _mm256_set1_epi8(48);
-    Block<Q6_K>   out;
+    const Q6_K::Packed & from  = panel[b / 8 * HALVES + half];
+    const __m256         scale = details::halves(from.scale);
+    const __m256i        upper = _mm256_set1_epi8(48);
+    Block<Q6_K>          out;
     details::low_bits(from.low[b % 8], out.values);
-    for (int quarter = 0; quarter < 2; ++quarter) {
-        const __m256i bits = details::load(high[quarter]);
-        __m256i *     v    = out.values + 4 * quarter;
+    for (int g = 0; g < 2; ++g) {
+        const __m256i bits = details::load(from.high[b % 8][g]);
+        __m256i *     v    = out.values + 4 * g;
         details::high_bits<0>(v[0], bits, upper);
         details::high_bits<2>(v[1], bits, upper);
         details::high_bits<4>(v[2], bits, upper);
         details::high_bits<6>(v[3], bits, upper);
-        out.scale[quarter] = _mm256_mul_ps(details::halves(from.scale), details::floats(from.scales[b % 8 * 2 + quarter]));
+        out.scale[g] = _mm256_mul_ps(scale, details::floats(from.scales[b % 8 * 2 + g]));
     }
     return out;
 }
