@@ -26,7 +26,7 @@ def play(backend, cache, prompt, answer=b"", head=0):
     placement = cache.place(prompt, len(prompt) + len(answer))
     new = [*prompt[placement.reused :], *answer]
     backend.begin(placement.slot, None)
-    backend.decode([(placement.slot, placement.reused, new, False)])
+    backend.decode([(placement.slot, placement.reused, new, 0)])
     cache.grow(placement.slot, new)
     assert backend.prompts()[placement.slot] == bytes((*prompt, *answer))
     cache.release(placement.slot, head)
@@ -133,7 +133,7 @@ def kept(file, persona, **more):
         setattr(backend, name, value)
     cache = KvCache(backend, CacheLimits(file=file))
     placement = cache.place(persona, len(persona))
-    backend.decode([(placement.slot, placement.reused, list(persona[placement.reused :]), False)])
+    backend.decode([(placement.slot, placement.reused, list(persona[placement.reused :]), 0)])
     cache.grow(placement.slot, persona[placement.reused :])
     cache.keep(placement.slot)
     return backend
@@ -208,12 +208,12 @@ def test_a_folder_that_cannot_be_written_costs_the_keeping_only(file):
 def test_llama_goes_on_from_a_parked_state_as_if_it_had_never_been_away(tiny_model):
     prompt, more = list(words(1, 120)), list(words(2, 30))
     with closing(LlamaBackend(tiny_model, sequences=4, cells=1024, threads=1)) as llama:
-        llama.decode([(0, 0, prompt, False)])
+        llama.decode([(0, 0, prompt, 0)])
         state, head, tail = llama.save(0), llama.save(0, 0, 50), llama.save(0, 50)
         assert len(head) + len(tail) < 1.1 * len(state)
         expected = _likeliest(llama, 0, len(prompt), more)
         llama.truncate(0, 0)
-        llama.decode([(1, 0, list(words(3, 50)), False)])
+        llama.decode([(1, 0, list(words(3, 50)), 0)])
         llama.load(2, state)
         assert _likeliest(llama, 2, len(prompt), more) == expected
         llama.load(3, head)
@@ -229,7 +229,7 @@ def _likeliest(llama, sequence, start, tokens):
     llama.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))
     written, step = [], tokens
     for _ in range(8):
-        [token] = llama.decode([(sequence, start, step, True)])
+        [[token]] = llama.decode([(sequence, start, step, 1)])
         start, step = start + len(step), [token]
         written.append(token)
     return written

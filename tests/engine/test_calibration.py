@@ -62,7 +62,7 @@ def test_a_model_is_measured_once(tiny_model, tmp_path):
         recall(backend, tmp_path / "engine", threads=2, most=4)
     assert (first.writing, first.reading) == (second.writing, second.reading)
     assert [log["event"] for log in logs] == ["measuring this machine; once, some seconds"] * 2
-    assert sorted(first.writing) == [1, 2, 3, 4]
+    assert sorted(first.writing) == [1, 2, 3, 4, 6, 8], "answers, or one with guesses"
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 1}'])

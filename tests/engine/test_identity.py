@@ -56,7 +56,7 @@ def read(backend, sequence, tokens, *, start=0, room=128):
     backend.begin(sequence, GREEDY)
     while start < len(tokens):
         end = min(start + room, len(tokens))
-        backend.decode([(sequence, start, list(tokens[start:end]), end == len(tokens))])
+        backend.decode([(sequence, start, list(tokens[start:end]), int(end == len(tokens)))])
         start = end
     return backend._logits(-1).copy()
 
@@ -101,9 +101,9 @@ def test_a_prompt_beside_others(backend, cold):
     other = prompt_of(backend, QUESTIONS[2]).tokens
     backend.begin(0, GREEDY)
     backend.begin(1, GREEDY)
-    backend.decode([(1, 0, list(other[:-1]), False)])
-    backend.decode([(0, 0, list(prompt[:-1]), False), (1, len(other) - 1, [other[-1]], True)])
-    backend.decode([(1, len(other), [other[0]], True), (0, len(prompt) - 1, [prompt[-1]], True)])
+    backend.decode([(1, 0, list(other[:-1]), 0)])
+    backend.decode([(0, 0, list(prompt[:-1]), 0), (1, len(other) - 1, [other[-1]], 1)])
+    backend.decode([(1, len(other), [other[0]], 1), (0, len(prompt) - 1, [prompt[-1]], 1)])
     assert np.array_equal(backend._logits(1), logits)
 
 
@@ -149,7 +149,7 @@ def alone(backend):
         backend.begin(0, GREEDY)
         at, step, answer = 0, list(prompt_of(backend, *turns).tokens), b""
         for _ in range(tokens):
-            [token] = backend.decode([(0, at, step, True)])
+            [[token]] = backend.decode([(0, at, step, 1)])
             if backend.is_end(token):
                 break
             answer += backend.piece(token)

@@ -51,9 +51,9 @@ def write(backend, sequence, prompt, count, sampling=GREEDY):
     """Greedy tokens after a prompt, one step at a time."""
     backend.truncate(sequence, 0)
     backend.begin(sequence, sampling)
-    chosen = backend.decode([(sequence, 0, list(prompt), True)])
+    [chosen] = backend.decode([(sequence, 0, list(prompt), 1)])
     for at in range(len(prompt), len(prompt) + count - 1):
-        chosen += backend.decode([(sequence, at, chosen[-1:], True)])
+        chosen += backend.decode([(sequence, at, chosen[-1:], 1)])[0]
     return chosen
 
 
@@ -178,9 +178,9 @@ def test_a_copied_beginning_goes_on_as_if_it_had_been_computed(backend):
     backend.copy(0, 1, len(b"one two "))
     backend.truncate(0, 0)  # after the copy: the cells are shared, not moved
     backend.begin(1, GREEDY)
-    chosen = backend.decode([(1, len(b"one two "), list(b"three"), True)])
+    [chosen] = backend.decode([(1, len(b"one two "), list(b"three"), 1)])
     for at in range(len(b"one two three"), len(b"one two three") + 7):
-        chosen += backend.decode([(1, at, chosen[-1:], True)])
+        chosen += backend.decode([(1, at, chosen[-1:], 1)])[0]
     assert chosen == expected
 
 
@@ -189,8 +189,21 @@ def test_tokens_are_given_back_for_the_parts_that_asked_in_order(backend):
     for sequence in (0, 1, 2):
         backend.truncate(sequence, 0)
         backend.begin(sequence, GREEDY)
-    batch = [(1, 0, list(b"second"), True), (2, 0, list(b"only read"), False), (0, 0, list(b"first"), True)]
-    assert backend.decode(batch) == second + first
+    batch = [(1, 0, list(b"second"), 1), (2, 0, list(b"only read"), 0), (0, 0, list(b"first"), 1)]
+    assert backend.decode(batch) == [second, first]
+
+
+def test_guesses_are_kept_as_far_as_they_are_what_would_have_been_chosen(backend):
+    first, second, third, fourth = write(backend, 0, b"some prompt", 4)
+    for guessed, kept in (
+        ([first, second, third], [first, second, third, fourth]),
+        ([first, second + 1, third], [first, second]),
+        ([first + 1, second], [first]),
+    ):
+        backend.truncate(1, 0)
+        backend.begin(1, GREEDY)
+        prompt = list(b"some prompt")
+        assert backend.decode([(1, 0, prompt + guessed, 1 + len(guessed))]) == [kept]
 
 
 def test_a_seed_makes_the_same_choices_and_without_one_they_differ(backend):
@@ -222,7 +235,7 @@ def test_a_batch_llama_cpp_refuses_is_an_error_and_not_a_wrong_answer(backend):
     backend.truncate(3, 0)
     backend.begin(3, GREEDY)
     with capture_logs(), pytest.raises(RuntimeError, match="llama_decode returned"):
-        backend.decode([(3, 5, [65], True), (3, 1, [65], True)])
+        backend.decode([(3, 5, [65], 1), (3, 1, [65], 1)])
 
 
 def test_every_core_is_used_when_none_are_named(tiny_model):

@@ -98,8 +98,8 @@ class World:
         assert chunk.tokens == job.pending[: len(chunk.tokens)]
         job.pending = job.pending[len(chunk.tokens) :]
         job.computed += len(chunk.tokens)
-        assert chunk.last == (not job.pending)
-        if not chunk.last:
+        assert bool(chunk.choose) == (not job.pending)
+        if not chunk.choose:
             return
         self.wrote_at.setdefault(id(job.generation), []).append(self.now)
         job.produced += 1

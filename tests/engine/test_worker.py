@@ -105,11 +105,11 @@ def assert_chosen_alone(backend, prompt, tokens):
     backend.begin(0, GREEDY)
     at = 0
     while len(prompt) - at > backend.max_batch:
-        backend.decode([(0, at, list(prompt[at : at + backend.max_batch]), False)])
+        backend.decode([(0, at, list(prompt[at : at + backend.max_batch]), 0)])
         at += backend.max_batch
     step = list(prompt[at:])
     for position, token in enumerate(tokens):
-        backend.decode([(0, at, step, True)])
+        backend.decode([(0, at, step, 1)])
         logits = backend._logits(-1)
         assert max(logits) - logits[token] < ROUNDING, f"token {position} was chosen from another context"
         at, step = at + len(step), [token]

@@ -16,6 +16,7 @@ from webchat.engine.llama import LlamaBackend
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from webchat.engine.backend import Part
     from webchat.engine.generation import Sampling
 
 IM_START, IM_END = 256, 257
@@ -85,7 +86,7 @@ class ByteBackend:
         self.identity = "bytes"
         self.reply = reply
         self.gate = Gate()
-        self.batches: list[list[tuple[int, int, list[int], bool]]] = []
+        self.batches: list[list[Part]] = []
         self.error: Exception | None = None  # raised by the next step
         self.closed = False
         self._kept = [_Sequence() for _ in range(sequences)]
@@ -102,13 +103,13 @@ class ByteBackend:
     def begin(self, sequence: int, sampling: Sampling) -> None:
         self._kept[sequence].answer = None
 
-    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+    def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         self.gate.enter()
         if self.error:
             raise self.error
         assert sum(len(tokens) for _, _, tokens, _ in batch) <= self.max_batch
         self.batches.append(list(batch))
-        return [token for part in batch if (token := self._compute(*part)) is not None]
+        return [chosen for part in batch if (chosen := self._compute(*part))]
 
     def truncate(self, sequence: int, length: int) -> None:
         del self._kept[sequence].tokens[length:]
@@ -133,16 +134,21 @@ class ByteBackend:
         """What lies in each sequence, template tokens left out."""
         return [bytes(token for token in kept.tokens if token < IM_START) for kept in self._kept]
 
-    def _compute(self, sequence: int, start: int, tokens: list[int], choose: bool) -> int | None:  # noqa: FBT001 - as in the batch
+    def _compute(self, sequence: int, start: int, tokens: list[int], choose: int) -> list[int]:
         kept = self._kept[sequence]
         assert start == len(kept.tokens), f"sequence {sequence} goes on at {start} but holds {len(kept.tokens)} tokens"
         kept.tokens += tokens
         if not choose:
-            return None
+            return []
         if kept.answer is None:
             prompt = bytes(token for token in kept.tokens if token < IM_START)
             kept.answer = deque([*self.reply(prompt), IM_END])
-        return kept.answer.popleft()
+        chosen: list[int] = []
+        for guess in (*tokens[len(tokens) - choose + 1 :], None):
+            chosen.append(kept.answer.popleft())
+            if chosen[-1] != guess:
+                break
+        return chosen
 
 
 class RecordedLlama(LlamaBackend):
@@ -151,7 +157,7 @@ class RecordedLlama(LlamaBackend):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.gate = Gate()
-        self.batches: list[list[tuple[int, int, list[int], bool]]] = []
+        self.batches: list[list[Part]] = []
         self.answers: list[list[int]] = []
         self._writing: dict[int, list[int]] = {}
 
@@ -160,10 +166,10 @@ class RecordedLlama(LlamaBackend):
         self._writing[sequence] = []
         self.answers.append(self._writing[sequence])
 
-    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+    def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         self.gate.enter()
         chosen = super().decode(batch)
         self.batches.append(list(batch))
-        for sequence, token in zip((part[0] for part in batch if part[3]), chosen, strict=True):
-            self._writing[sequence].append(token)
+        for sequence, tokens in zip((part[0] for part in batch if part[3]), chosen, strict=True):
+            self._writing[sequence] += tokens
         return chosen

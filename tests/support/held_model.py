@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from webchat.engine.backend import Part
+
 _DEADLINE = 60.0
 
 
@@ -31,7 +33,7 @@ class HeldModel(LlamaBackend):
         """Go on."""
         self._go.set()
 
-    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+    def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         """Compute one step when it may."""
         assert self._go.wait(_DEADLINE), "held for ever"
         return super().decode(batch)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from webchat.engine.generation import Sampling
+
+
+# Of a step: sequence, position of the first token, tokens, and behind how many of them, the last ones, the next token
+# is to be chosen.
+Part: TypeAlias = tuple[int, int, list[int], int]
 
 
 class Tokenizer(Protocol):
@@ -45,14 +50,12 @@ class Backend(Tokenizer, Protocol):
         """Set up how tokens of this sequence are chosen."""
         ...
 
-    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+    def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         """Compute one step.
 
-        Args:
-            batch: (sequence, position of the first token, tokens, whether to choose the next token).
-
         Returns:
-            The chosen tokens, one for each part that asked, in order.
+            The chosen tokens of each part that asked for some, in order. Where more than one was asked for they end
+            with the first that is not the part's own next token: what stands behind that was guessed wrongly.
         """
         ...
 

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from webchat.engine.generation import Sampling
+from webchat.engine.lookup import MOST
 from webchat.engine.processor import processor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from webchat.engine.backend import Backend
+    from webchat.engine.backend import Backend, Part
 
 log = structlog.get_logger(__name__)
 
@@ -36,15 +37,13 @@ _REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes 
 _WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
 _CONTEXT = 16  # tokens in front of what is measured
 
-Batch = list[tuple[int, int, list[int], bool]]
-
 
 @dataclass(frozen=True)
 class Costs:
     """Seconds of one step.
 
     Attributes:
-        writing: by the number of answers that get a token in it.
+        writing: by the number of rows behind which a token is chosen: answers, and guesses at how they go on.
         reading: by the number of prompt tokens it reads.
     """
 
@@ -137,27 +136,22 @@ def measure(backend: Backend, most: int) -> Costs:
     reading = _within(
         deadline,
         {
-            size: [(0, 0, tokens[:size], False)]
+            size: [(0, 0, tokens[:size], 0)]
             for size in _READINGS
             if size <= min(backend.max_batch, backend.cells, len(tokens))
         },
         backend,
     )
-    widths = [width for width in _WIDTHS if width <= min(most, backend.sequences)]
+    widths = [width for width in _WIDTHS if width <= max(most, 1 + MOST)]
     backend.truncate(0, _CONTEXT)
-    for sequence in range(widths[-1]):
-        backend.begin(sequence, Sampling(temperature=0, repeat_penalty=1.0))
-        if sequence:
-            backend.copy(0, sequence, _CONTEXT)
-    writing = _within(
-        deadline, {width: [(s, _CONTEXT, tokens[:1], True) for s in range(width)] for width in widths}, backend
-    )
-    for sequence in range(widths[-1]):
-        backend.truncate(sequence, 0)
+    backend.begin(0, Sampling(temperature=0, repeat_penalty=1.0))
+    # A row that chooses a token costs the same in a sequence of its own or behind another row.
+    writing = _within(deadline, {width: [(0, _CONTEXT, tokens[:width], width)] for width in widths}, backend)
+    backend.truncate(0, 0)
     return Costs(writing, _rising(reading))
 
 
-def _within(deadline: float, batches: dict[int, Batch], backend: Backend) -> dict[int, float]:
+def _within(deadline: float, batches: dict[int, list[Part]], backend: Backend) -> dict[int, float]:
     """Seconds of each batch; after the deadline only of the first."""
     measured: dict[int, float] = {}
     for size, batch in batches.items():
@@ -168,7 +162,7 @@ def _within(deadline: float, batches: dict[int, Batch], backend: Backend) -> dic
     return measured
 
 
-def _fastest(backend: Backend, batch: Batch) -> float:
+def _fastest(backend: Backend, batch: list[Part]) -> float:
     """Seconds of the fastest of some equal steps."""
     found = float("inf")
     for _ in range(_REPEATS):

@@ -13,6 +13,8 @@ from webchat.engine.generation import Ended, FinishReason, Stats, Text
 from webchat.engine.text import TextAssembler
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from webchat.engine.backend import Backend
     from webchat.engine.scheduler import Job
     from webchat.engine.tally import Tally
@@ -38,12 +40,24 @@ class Delivery:
         """The job has been admitted."""
         self._writers[job] = _Writer(TextAssembler(job.request.stop), time.monotonic())
 
-    def take(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
-        """Append a token to an answer; the reason when the answer is complete with it."""
+    def take(self, job: Job, tokens: Sequence[int], backend: Backend) -> tuple[int, FinishReason | None]:
+        """Append tokens to an answer.
+
+        Returns:
+            How many, up to the one it is complete with, and the reason if it is.
+        """
+        for count, token in enumerate(tokens, 1):
+            if reason := self._take(job, token, backend):
+                return count, reason
+        return len(tokens), None
+
+    def _take(self, job: Job, token: int, backend: Backend) -> FinishReason | None:
         if backend.is_end(token):
             return "stop"
         job.pending = [token]
         job.produced += 1
+        if job.lookup:
+            job.lookup.add(token)
         writer = self._writers[job]
         if text := writer.text.push(backend.piece(token)):
             writer.first_text_at = writer.first_text_at or time.monotonic()

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from webchat.engine.backend import Part
     from webchat.engine.generation import Sampling
 
 log = structlog.get_logger(__name__)
@@ -110,7 +111,7 @@ class LlamaBackend:
         """Set up how tokens of this sequence are chosen."""
         self._samplers[sequence] = Sampler(sampling)
 
-    def decode(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[int]:
+    def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         """Compute one step; see ``Backend.decode``.
 
         Raises:
@@ -120,7 +121,7 @@ class LlamaBackend:
         status = llama_cpp.llama_decode(self._context, self._batch)
         if status != 0:
             raise RuntimeError(f"llama_decode returned {status}")
-        return [self._samplers[sequence].choose(self._logits(index)) for sequence, index in wanted]
+        return [self._choose(*part) for part in wanted]
 
     def truncate(self, sequence: int, length: int) -> None:
         """Keep the first ``length`` tokens of a sequence."""
@@ -167,13 +168,24 @@ class LlamaBackend:
         address = ctypes.addressof(llama_cpp.llama_get_logits_ith(self._context, index).contents)
         return np.frombuffer(self._Row.from_address(address), np.float32)
 
-    def _fill(self, batch: Sequence[tuple[int, int, list[int], bool]]) -> list[tuple[int, int]]:
+    def _choose(self, sequence: int, row: int, guessed: list[int]) -> list[int]:
+        """The token behind a row, and behind the rows after it as long as these hold what was chosen."""
+        sampler = self._samplers[sequence]
+        chosen: list[int] = []
+        for token in (*guessed, None):
+            chosen.append(sampler.choose(self._logits(row + len(chosen))))
+            if chosen[-1] != token:
+                break
+        return chosen
+
+    def _fill(self, batch: Sequence[Part]) -> list[tuple[int, int, list[int]]]:
         raw, at, wanted = self._batch, 0, []
         for sequence, start, tokens, choose in batch:
             at = self._add(at, sequence, start, tokens)
+            for row in range(at - choose, at):
+                raw.logits[row] = 1
             if choose:
-                raw.logits[at - 1] = 1
-                wanted.append((sequence, at - 1))
+                wanted.append((sequence, at - choose, tokens[len(tokens) - choose + 1 :]))
         raw.n_tokens = at
         return wanted
 

@@ -103,7 +103,7 @@ def _prefill(backend: LlamaBackend) -> float:
 def _read(backend: LlamaBackend, tokens: list[int], pieces: Iterable[int]) -> None:
     size = backend.max_batch
     for piece in pieces:
-        backend.decode([(0, piece * size, tokens[piece * size : (piece + 1) * size], False)])
+        backend.decode([(0, piece * size, tokens[piece * size : (piece + 1) * size], 0)])
 
 
 def _decode(backend: LlamaBackend, width: int) -> float:
@@ -116,7 +116,7 @@ def _decode(backend: LlamaBackend, width: int) -> float:
     token = _some_tokens(backend, 1)
     begin = time.perf_counter()
     for step in range(_STEPS):
-        backend.decode([(sequence, _PREFIX + step, token, True) for sequence in sequences])
+        backend.decode([(sequence, _PREFIX + step, token, 1) for sequence in sequences])
     return width * _STEPS / (time.perf_counter() - begin)
 
 

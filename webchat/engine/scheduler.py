@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from webchat.engine.calibration import UNMEASURED
+from webchat.engine.lookup import MOST, worth_guessing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from webchat.engine.calibration import Costs
     from webchat.engine.generation import Generation, Request
+    from webchat.engine.lookup import Lookup
     from webchat.engine.slots import Placement
 
 # How much longer a piece of a prompt may make a step for the answers that are being written, in seconds.
@@ -46,12 +48,18 @@ class Job:
     stepped: int = 0  # the step in which it last got a token
     passed_over: int = 0  # times that other prompts were read before its own
     short: bool = False  # whether little of its prompt had to be read
+    lookup: Lookup | None = None  # guesses how the answer goes on
 
     @property
     def due(self) -> float | None:
         """When its patience ends, on the monotonic clock."""
         patience = self.request.patience
         return None if patience is None else self.generation.submitted_at + patience
+
+    @property
+    def left(self) -> int:
+        """Tokens that the answer may still have."""
+        return self.request.max_new_tokens - self.produced
 
     @property
     def writing(self) -> bool:
@@ -61,11 +69,17 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Tokens of one job to compute in a step; ``last`` when its next token can be chosen afterwards."""
+    """Tokens of one job to compute in a step.
+
+    Attributes:
+        job: whose.
+        tokens: the next of those that are pending, then guesses at what will be.
+        choose: behind how many of them a token is chosen: none as long as some of the prompt is missing.
+    """
 
     job: Job
     tokens: list[int]
-    last: bool
+    choose: int
 
 
 def in_turn(waiting: Sequence[T], running: Sequence[T], owner: Callable[[T], str]) -> list[T]:
@@ -152,8 +166,12 @@ class Scheduler:
         pieces = self._read(reading, len(writing), max_batch)
         width = len(writing) if pieces else self.costs.width(len(writing))
         read = sum(len(piece.tokens) for piece in pieces)
-        self._expected = self.costs.mixed(width, read)
-        return pieces + self._write(writing, width)
+        chosen = self._take_turns(writing, width)
+        guesses = [[] for _ in chosen] if pieces else self._guess(chosen)
+        rows = width + sum(map(len, guesses))
+        self._expected = self.costs.mixed(rows, read)
+        answers = zip(chosen, guesses, strict=True)
+        return pieces + [Chunk(job, job.pending + guess, 1 + len(guess)) for job, guess in answers]
 
     def took(self, seconds: float) -> None:
         """Tell how long the planned step took: a machine that has other things to do gets smaller pieces."""
@@ -171,7 +189,7 @@ class Scheduler:
             last = length == len(job.pending)
             if length < 1 or (chosen and not last):
                 break
-            chosen.append(Chunk(job, job.pending[:length], last))
+            chosen.append(Chunk(job, job.pending[:length], int(last)))
             room = min(room, _FULL) - length
         taken = {id(chunk.job) for chunk in chosen}
         for job in reading:
@@ -184,13 +202,22 @@ class Scheduler:
             return most
         return max(self.costs.readable(_STOP / self._pace, most, beside=writing), _LEAST)
 
-    def _write(self, writing: list[Job], width: int) -> list[Chunk]:
-        """A token each for so many answers, those first that have waited longest."""
+    def _take_turns(self, writing: list[Job], width: int) -> list[Job]:
+        """So many answers, those first that have waited longest."""
         self._steps += 1
         chosen = sorted(writing, key=lambda job: job.stepped)[:width]
         for job in chosen:
             job.stepped = self._steps
-        return [Chunk(job, job.pending, last=True) for job in chosen]
+        return chosen
+
+    def _guess(self, writing: list[Job]) -> list[list[int]]:
+        """How each of these answers may go on, where the time that it takes to compute a guess is worth it."""
+        possible = [job.lookup.guess(min(MOST, job.left - 1)) if job.lookup else [] for job in writing]
+        if not any(possible):
+            return possible
+        trusts = [(job.lookup.trust if job.lookup else 0.0) for job in writing]
+        counts = worth_guessing([*zip(trusts, map(len, possible), strict=True)], self.costs.step)
+        return [guess[:count] for guess, count in zip(possible, counts, strict=True)]
 
     def _send_to_the_end(self, owner: str) -> None:
         """Let an owner whose turn it was queue anew with what else it asked."""

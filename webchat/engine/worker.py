@@ -26,6 +26,7 @@ from webchat.engine.generation import (
     Request,
     Waiting,
 )
+from webchat.engine.lookup import Lookup
 from webchat.engine.scheduler import SHORT, Job, Scheduler
 from webchat.engine.slots import common_prefix
 from webchat.engine.tally import Tally
@@ -236,7 +237,7 @@ class LocalEngine:
         while chunks := self._plan(backend, cache):
             began = time.perf_counter()
             tokens = backend.decode(
-                [(c.job.placement.slot, c.job.computed, c.tokens, c.last) for c in chunks if c.job.placement]
+                [(c.job.placement.slot, c.job.computed, c.tokens, c.choose) for c in chunks if c.job.placement]
             )
             self._scheduler.took(time.perf_counter() - began)
             self._deliver(backend, cache, chunks, tokens)
@@ -269,6 +270,7 @@ class LocalEngine:
         backend.begin(job.placement.slot, request.sampling)
         job.computed, job.pending = job.placement.reused, list(request.prompt[job.placement.reused :])
         job.short = len(job.pending) <= SHORT
+        job.lookup = Lookup(request.prompt)
         self._delivery.begin(job)
         return True
 
@@ -280,7 +282,7 @@ class LocalEngine:
         known, prompt = cache.known(request.prompt), request.prompt[:-1]
         return any(common_prefix(job.request.prompt[:-1], prompt) > known + _WORTH_WAITING for job in reading)
 
-    def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[int]) -> None:
+    def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[list[int]]) -> None:
         """Write down what the step computed and hand each new piece of text to its mailbox."""
         chosen = iter(tokens)
         ended: list[tuple[Job, FinishReason]] = []
@@ -288,11 +290,15 @@ class LocalEngine:
             job = chunk.job
             if job.placement is None:
                 continue
-            cache.grow(job.placement.slot, chunk.tokens)
-            job.computed += len(chunk.tokens)
-            if not chunk.last:
-                job.pending = job.pending[len(chunk.tokens) :]
-            elif reason := self._delivery.take(job, next(chosen), backend):
+            taken, reason = self._delivery.take(job, next(chosen), backend) if chunk.choose else (0, None)
+            right = len(chunk.tokens) - max(chunk.choose - 1, 0) + max(taken - 1, 0)  # the other guesses were wrong
+            cache.grow(job.placement.slot, chunk.tokens[:right])
+            job.computed += right
+            if right < len(chunk.tokens):
+                backend.truncate(job.placement.slot, job.computed)
+            if not chunk.choose:
+                job.pending = job.pending[right:]
+            if reason:
                 ended.append((job, reason))
         if ended:
             with self._note:
