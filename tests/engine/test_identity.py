@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from webchat.engine.cache import CacheLimits
+from webchat.engine.calibration import Costs
 from webchat.engine.generation import Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest
 from webchat.engine.llama import LlamaBackend
@@ -31,6 +32,7 @@ PERSONA = ChatMessage(
 )
 QUESTIONS = ("第一次使用紫砂壶之前怎样开壶？", "收到的瓷杯碎了一个，怎么办？", "How do I clean a glass teapot?")
 TOKENS = 24
+CHEAP_ROWS = Costs({1: 0.012, 2: 0.014, 16: 0.042}, {1: 0.012, 64: 0.2})
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +122,7 @@ def serve(real_model):
             max_running=16,
             max_waiting=16,
             limits=CacheLimits(idle_cells=idle_cells, parked_bytes=50_000_000),
+            calibrate=lambda _: CHEAP_ROWS,  # so that it guesses, too
         )
         engine.start()
         engine.wait_until_ready(60)

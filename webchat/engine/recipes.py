@@ -43,24 +43,21 @@ class Recipe:
 
 _DOWN, _OUTPUT = r"^blk\.\d+\.ffn_down\.", r"^output\.weight$"
 _ATTENTION, _FEED_FORWARD = r"^blk\.\d+\.attn_(q|k|v|output)\.weight$", r"^blk\.\d+\.ffn_(gate|up|down)\."
-# What all of them share. Measured one kind at a time: attention suffers most for its size, ffn_down hardly, and Q4_K,
-# which is repacked too, serves it best; the output is a third of what one step reads and loses little.
-_BASE = ((_ATTENTION, KEPT), (_DOWN, "q4_k"), (_OUTPUT, "iq4_nl"))
+# Measured one kind at a time: attention suffers most for its size and stays as it is, ffn_down hardly; the output is a
+# third of what one step reads and loses little.
+_LIGHT = ((_DOWN, "q4_k"), (_OUTPUT, "q5_0"))
+_FOUR_BITS = ((_ATTENTION, KEPT), (_DOWN, "q4_k"), (_OUTPUT, "iq4_nl"), (_FEED_FORWARD, "iq4_nl"))
+_SOME_KEPT = (r"^blk\.\d*[37]\.ffn_(gate|up)\.", KEPT)  # five layers of 24
 
-
-def _gentle(name: str, layers: str) -> Recipe:
-    """IQ4_NL, but for ``ffn_gate`` and ``ffn_up`` of the layers whose number ends in one of ``layers``."""
-    return Recipe(name, ((rf"^blk\.\d*[{layers}]\.ffn_(gate|up)\.", KEPT), *_BASE, (_FEED_FORWARD, "iq4_nl")))
-
-
-# From gentle to rough, so that each of the first can be made from the one before by rounding a few matrices more.
+# From gentle to rough, so that some can be made from the one before by rounding a few matrices more. On x86-64 our own
+# kernels do Q4_K, Q5_0, Q6_K and Q8_0; llama.cpp's are fast at Q4_0 and IQ4_NL on any processor.
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _gentle("iq4_nl-gentle", "3579"),
-        _gentle("iq4_nl-mild", "37"),
-        Recipe("iq4_nl-ffn", (*_BASE, (_FEED_FORWARD, "iq4_nl"))),
-        Recipe("iq4_nl", ((_ATTENTION, "iq4_nl"), *_BASE, (_FEED_FORWARD, "iq4_nl"))),
+        Recipe("q5_0-output", _LIGHT[1:]),
+        Recipe("q4_k-down", _LIGHT),
+        Recipe("iq4_nl-mild", (_SOME_KEPT, *_FOUR_BITS)),
+        Recipe("iq4_nl-ffn", _FOUR_BITS),
         Recipe("q4_0", ((_ATTENTION, "q4_0"), (_FEED_FORWARD, "q4_0"), (_OUTPUT, "q4_0"))),
     )
 }
