@@ -1,22 +1,28 @@
 """Measures what a visitor sees: time to the first text on the screen and tokens per second, through the real page.
 
-Usage: .venv/bin/python tools/measure_page.py [URL] [ROUNDS]    (URL of a running site, default http://127.0.0.1:8000)
+Usage: .venv/bin/python tools/measure_page.py [URL] [ROUNDS] [MODEL]
+URL of a running site, default http://127.0.0.1:8000. MODEL, a GGUF file: how fast llama.cpp alone writes with it, in a
+loop that does nothing else.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import statistics
 import sys
+import time
 import urllib.request
 from typing import TYPE_CHECKING
 
+from llama_cpp import Llama
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
+BARE_TOKENS = 150
 QUESTIONS = ("帮我写一封辞职信", "Python怎么读取CSV文件？", "写一首关于秋天的诗", "给我讲一个关于小船的故事")
 
 # Resolves with milliseconds from the Enter key to the first character, and to the finished answer.
@@ -50,6 +56,9 @@ def main() -> None:
     print(f"first text, median   {statistics.median(firsts):.0f} ms")
     print(f"first text, slowest  {max(firsts):.0f} ms")
     print(f"tokens/s, median     {statistics.median(rates):.1f}")
+    if len(sys.argv) > 3:  # noqa: PLR2004 - a position on the command line
+        alone = statistics.median(bare_loop(sys.argv[3]) for _ in range(rounds))
+        print(f"llama.cpp alone      {alone:.1f}, of which the page has {statistics.median(rates) / alone:.2f}")
 
 
 def ask(page: Page, site: str, question: str) -> tuple[float, float]:
@@ -59,6 +68,16 @@ def ask(page: Page, site: str, question: str) -> tuple[float, float]:
     before = new_tokens(site)
     first, whole = page.evaluate(WATCH)
     return first, (new_tokens(site) - before) / (whole - first) * 1000
+
+
+def bare_loop(model: str) -> float:
+    """Tokens per second of llama.cpp's own decode and greedy choice behind a short prompt."""
+    llama = Llama(model, n_ctx=512, n_threads=os.cpu_count(), flash_attn=True, verbose=False)
+    llama.eval(llama.tokenize("写一首关于秋天的诗。".encode()))
+    began = time.perf_counter()
+    for _ in range(BARE_TOKENS):
+        llama.eval([llama.sample(temp=0, repeat_penalty=1.0)])
+    return BARE_TOKENS / (time.perf_counter() - began)
 
 
 def new_tokens(site: str) -> float:
