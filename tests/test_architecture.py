@@ -37,7 +37,7 @@ DOORS = {
     "alembic": ("webchat/storage/schema.py", "migrations/"),
     "psycopg": (),
     "llama_cpp": ("webchat/engine/llama",),
-    "huggingface_hub": ("webchat/engine/weights.py",),
+    "huggingface_hub": ("webchat/engine/fetching.py",),
     "httpx2": ("webchat/engine/",),
     "rich": ("webchat/engine/progress.py", "webchat/engine/tuning_report.py", "webchat/bench/report.py"),
     "pygal": ("webchat/plots.py",),

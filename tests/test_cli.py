@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
 import sys
 import tomllib
 from contextlib import contextmanager
@@ -129,6 +130,30 @@ def test_an_ipv6_host_is_served(start):
 def test_a_host_that_is_not_of_this_machine_is_refused(webchat, environment, host):
     assert refusal(webchat("serve", HOST=host)).startswith("HOST: ")
     assert setup_token(environment) is None
+
+
+# ---- serve: the start ----------------------------------------------------------------------------
+
+LARGE = {"flask", "httpx2", "huggingface_hub", "limits", "llama_cpp", "numpy", "rich", "structlog"}
+
+
+@pytest.mark.process
+def test_serving_waits_for_no_library_that_only_others_need():
+    """The settings and the command's own module, in a process where nothing else was imported before."""
+    script = (
+        "import sys, webchat.cli, webchat.commands.serve as s; s.load_settings(_env_file=None); print(*sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(CHECKOUT)},
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=True,
+    )
+    imported = set(done.stdout.split())
+    assert "webchat.commands.serve" in imported
+    assert imported & (LARGE | {"webchat.bench", "webchat.app", "webchat.engine.fetching"}) == set()
 
 
 # ---- serve: settings -----------------------------------------------------------------------------

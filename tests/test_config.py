@@ -112,6 +112,12 @@ def test_an_address_of_a_redis_is_taken_whether_or_not_it_answers(url):
     assert load_settings(redis_url=url).redis_url == url
 
 
+@pytest.mark.parametrize("setting", ["rate_visitor", "rate_address"])
+def test_the_rates_that_nobody_set_are_rates(setting):
+    default = Settings.model_fields[setting].default
+    assert load_settings(**{setting: default}) == load_settings()  # what is given is checked, a default is not
+
+
 @pytest.mark.parametrize("host", ["::1", "[::1]"])
 def test_an_ipv6_host_is_taken_with_and_without_brackets(monkeypatch, host):
     monkeypatch.setenv("HOST", host)

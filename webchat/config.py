@@ -13,9 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from limits import parse_many
-from limits.errors import ConfigurationError as ClientMissing
-from limits.storage import storage_from_string
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, NoDecode, SettingsConfigDict
 
@@ -38,7 +35,11 @@ _OF_THE_TESTS = "WEBCHAT_TEST_MODEL"  # begins like a setting, but tells the tes
 _REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
 
 
-class ConfigurationError(Exception):
+class Refusal(Exception):  # noqa: N818 - named for what the person at the terminal gets
+    """Something cannot be done; the message is a sentence for the person who asked for it."""
+
+
+class ConfigurationError(Refusal):
     """A setting cannot be used; the message is a sentence for the person who set it."""
 
 
@@ -116,9 +117,12 @@ class Settings(BaseSettings):
         2000, ge=1, le=8000, description="Longest question, in characters; longer is refused with 413."
     )
     max_sockets: int = Field(512, ge=1, le=4096, description="Open WebSockets; one more is asked to come back later.")
-    rate_visitor: str = Field("30 per minute", description="Questions of one visitor.")
+    # The defaults are rates, as a test knows; to read them here would import all that counts them.
+    rate_visitor: str = Field("30 per minute", validate_default=False, description="Questions of one visitor.")
     rate_address: str = Field(
-        "600 per 10 minutes", description="Questions from one network address (offices share one)."
+        "600 per 10 minutes",
+        validate_default=False,
+        description="Questions from one network address (offices share one).",
     )
     redis_url: str = Field("", description="Shares the rate limits between processes: `redis://…`.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -138,6 +142,8 @@ class Settings(BaseSettings):
     @field_validator("rate_visitor", "rate_address")
     @classmethod
     def _a_rate(cls, value: str) -> str:
+        from limits import parse_many  # noqa: PLC0415 - brings asyncio and more; few set a rate
+
         try:
             lets_someone_ask = all(rate.amount for rate in parse_many(value))
         except ValueError:
@@ -154,6 +160,9 @@ class Settings(BaseSettings):
         """Whether it answers is not asked: a lost Redis must not stop the shop."""
         if not value:
             return value
+        from limits.errors import ConfigurationError as ClientMissing  # noqa: PLC0415 - see above
+        from limits.storage import storage_from_string  # noqa: PLC0415
+
         # The URL may hold a password, so neither it nor the error is shown.
         wrong = ValueError("this is not the address of a Redis; write one as in redis://host:6379")
         try:

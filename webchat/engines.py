@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING
 
 from webchat.engine.cache import CacheLimits
 from webchat.engine.calibration import recall
+from webchat.engine.files import ModelError
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.remote import RemoteEngine
-from webchat.engine.upstream import Address
 from webchat.engine.variants import file_in_use
-from webchat.engine.weights import ModelError
 from webchat.engine.worker import LocalEngine
 
 if TYPE_CHECKING:
@@ -29,6 +27,10 @@ _ENGINE_DIED = 70  # EX_SOFTWARE
 def configured_engine(settings: Settings) -> Engine:
     """The model in this process, or a server's; to be started with ``webchat.engine.install``."""
     if settings.engine_url:
+        # They bring an HTTP client, and a model in this process starts to load the sooner without it.
+        from webchat.engine.remote import RemoteEngine  # noqa: PLC0415
+        from webchat.engine.upstream import Address  # noqa: PLC0415
+
         return RemoteEngine(
             Address(settings.engine_url, settings.engine_key.get_secret_value()),
             settings.engine_model,

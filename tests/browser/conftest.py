@@ -12,7 +12,7 @@ from support.server import CHECKOUT, Server
 
 from webchat.answering.example_faq import load_example_faq
 from webchat.storage.database import Database
-from webchat.web.admin.setup import ensure_admin_password
+from webchat.storage.first_operator import ensure_admin_password
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -30,7 +30,7 @@ from webchat import close_app, create_app
 from webchat.cli import main
 from webchat.config import CHECKOUT, load_settings
 from webchat.engine import measure
-from webchat.engine.download import ModelError, sha256_of
+from webchat.engine.files import ModelError, sha256_of
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import load_model, requantise, tensors, types
 from webchat.engine.llama_reader import Reader

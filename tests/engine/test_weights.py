@@ -21,9 +21,10 @@ from support.visitor import wait_until
 
 from webchat.cli import main
 from webchat.config import DEFAULT_MODEL, ConfigurationError, Settings, load_settings
+from webchat.engine.files import ModelError, ModelMissing
 from webchat.engine.mirror import Mirror, Wheel, assemble
 from webchat.engine.sources import HubFile, LocalFile, WebFile, parse_source
-from webchat.engine.weights import ModelError, ModelMissing, fetch, served_path
+from webchat.engine.weights import fetch, served_path
 
 CONTENT = b"GGUF" + bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -1,1 +1,1 @@
-"""Groups of commands that ``cli.py`` joins."""
+"""The commands that ``cli.py`` imports on demand."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from webchat.accounts import operator_name
-from webchat.config import load_settings
+from webchat.commands.inputs import accepted, configured_database
 from webchat.storage import api_keys, audit
-from webchat.storage.database import Conflict, Database
+from webchat.storage.database import Conflict
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,9 +32,9 @@ def add(name: str, per_minute: int | None) -> None:
 
     The key is alone on standard output, for scripts.
     """
-    name = _accepted(name)
+    name = accepted(operator_name, name)
     try:
-        with _database().write() as session:
+        with configured_database().write() as session:
             made = api_keys.add(session, name, per_minute)
             audit.record(session, audit.AT_THE_TERMINAL, "key.add", name, per_minute=per_minute)
     except Conflict:
@@ -46,7 +46,7 @@ def add(name: str, per_minute: int | None) -> None:
 @key.command("list")
 def list_keys() -> None:
     """Show the keys, their limits and when they were used."""
-    with _database().read() as session:
+    with configured_database().read() as session:
         for found in api_keys.everything(session):
             click.echo("\t".join(_row(found)))
 
@@ -55,19 +55,12 @@ def list_keys() -> None:
 @click.argument("name")
 def revoke(name: str) -> None:
     """End a key; its next request is refused."""
-    name = _accepted(name)
-    with _database().write() as session:
+    name = accepted(operator_name, name)
+    with configured_database().write() as session:
         if not api_keys.revoke(session, name):
             raise click.ClickException(f"There is no key {name}.")
         audit.record(session, audit.AT_THE_TERMINAL, "key.revoke", name)
     click.echo(f"Revoked {name}.")
-
-
-def _accepted(name: str) -> str:
-    try:
-        return operator_name(name)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
 
 
 def _row(found: ApiKey) -> tuple[str, ...]:
@@ -82,7 +75,3 @@ def _row(found: ApiKey) -> tuple[str, ...]:
 
 def _minute(moment: datetime) -> str:
     return moment.isoformat(timespec="minutes")
-
-
-def _database() -> Database:
-    return Database(load_settings().resolved_database_url)

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import httpx2
 
+from webchat.engine.files import MAGIC, Unavailable, length, require_space, sha256_of
 from webchat.engine.progress import Meter, megabytes, say
+from webchat.engine.sources import site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-MAGIC = b"GGUF"
-_CHUNK = 1 << 20
 _TIMEOUT = httpx2.Timeout(20, connect=5)
 # Seconds to wait after each failure in a row; one more failure and the download is given up.
 _PAUSES = (1, 2, 4)
-
-
-class ModelError(Exception):
-    """The weights cannot be had; the message is a sentence for the person at the terminal."""
-
-
-class Unavailable(ModelError):  # noqa: N818 - reads as what happened
-    """The other side cannot give the file: out of reach, breaking off, or sending other bytes."""
 
 
 @dataclass(frozen=True)
@@ -100,44 +90,6 @@ def fill_and_check(part: Path, sha256: str, fill: Callable[[Path], None]) -> Non
         part.unlink()
         say(f"Wrong bytes arrived (sha256 {found[:12]}…, expected {sha256[:12]}…); {verdict}.")
     raise Unavailable(f"The bytes that arrive do not have the sha256 {sha256}.")
-
-
-def sha256_of(path: Path) -> str:
-    """Hash a file, in lower-case hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file, Meter("checking sha256", length(path)) as meter:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            meter.update(file.tell())
-    return digest.hexdigest()
-
-
-def require_space(folder: Path, needed: int, what: str = "The download") -> None:
-    """Refuse to begin what the disk cannot hold.
-
-    Raises:
-        ModelError: naming both sizes, when fewer than ``needed`` bytes are free.
-    """
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise ModelError(
-            f"{what} needs {megabytes(needed)} in {folder}, and {megabytes(free)} are free: "
-            "make room or point WEBCHAT_DATA_DIR to a larger disk."
-        )
-
-
-def length(path: Path) -> int:
-    """Bytes a file has so far; 0 when it does not exist."""
-    return path.stat().st_size if path.exists() else 0
-
-
-def site(url: str) -> str:
-    """The scheme, host and port of an address, without whatever secrets the rest may carry."""
-    try:
-        parsed = httpx2.URL(url)
-    except httpx2.InvalidURL:
-        return "an address that cannot be read"
-    return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
 
 
 def reason(error: Exception) -> str:

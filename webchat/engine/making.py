@@ -11,7 +11,7 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-from webchat.engine.download import ModelError
+from webchat.engine.files import ModelError
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import requantise, tensors
 from webchat.engine.progress import Meter

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webchat.engine.download import Unavailable, length, require_space
+from webchat.engine.files import Unavailable, length, require_space
 from webchat.engine.progress import Meter
 
 if TYPE_CHECKING:

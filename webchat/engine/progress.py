@@ -9,19 +9,10 @@ import sys
 import time
 from typing import TYPE_CHECKING, Self
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-
 if TYPE_CHECKING:
     from types import TracebackType
+
+    from rich.progress import Progress
 
 # A step that is over sooner needs no progress, and no log wants lines more often.
 _QUIET_SECONDS = 2.0
@@ -78,6 +69,18 @@ class Meter:
 
 
 def _bar(unit: str) -> Progress:
+    # For a terminal with a long step; whoever only wants a size in words does not wait for it.
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
     amounts = (MofNCompleteColumn(), TextColumn(unit)) if unit else (DownloadColumn(), TransferSpeedColumn())
     return Progress(
         TextColumn("{task.description}"),

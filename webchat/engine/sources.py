@@ -10,10 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import httpx2
-
 from webchat.config import ConfigurationError
-from webchat.engine.download import site
 
 _HUB_FILE = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)/((?:[\w-][\w.-]*/)*[\w-][\w.-]*\.gguf)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -124,6 +121,17 @@ def is_sha256(digest: str) -> bool:
     return _SHA256.fullmatch(digest) is not None
 
 
+def site(url: str) -> str:
+    """The scheme, host and port of an address, without whatever secrets the rest may carry."""
+    import httpx2  # noqa: PLC0415 - only who names an address waits for it
+
+    try:
+        parsed = httpx2.URL(url)
+    except httpx2.InvalidURL:
+        return "an address that cannot be read"
+    return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
+
+
 def parse_source(setting: str) -> Source:
     """Read ``WEBCHAT_MODEL``.
 
@@ -163,6 +171,8 @@ def _exists(path: Path) -> bool:
 
 
 def _web_file(setting: str) -> WebFile:
+    import httpx2  # noqa: PLC0415 - as in ``site``
+
     address, _, fragment = setting.partition("#")
     digest = fragment.removeprefix("sha256=").lower()
     try:

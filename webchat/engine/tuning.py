@@ -14,7 +14,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from webchat.engine import measure
-from webchat.engine.download import ModelError, length, require_space
+from webchat.engine.files import ModelError, length, require_space
 from webchat.engine.generation import EngineUnavailable
 from webchat.engine.llama_files import types
 from webchat.engine.making import make

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from webchat.engine.download import Unavailable, length
+from webchat.engine.files import Unavailable, length
 from webchat.engine.progress import say
 from webchat.engine.recipes import BOUND_FROM_DOWNLOAD, BOUND_FROM_ORIGINAL
 from webchat.engine.sources import HubFile, Record, parse_source, record_path

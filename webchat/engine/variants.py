@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webchat.engine.download import length, sha256_of
+from webchat.engine.files import length, sha256_of
 from webchat.engine.processor import processor
 from webchat.engine.recipes import AS_IS, Measured
 from webchat.engine.sources import TUNED, Record, record_path

@@ -5,71 +5,18 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import os
-import shutil
-import threading
-from concurrent.futures import Future
-from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
-
-import httpx2
-from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented, not re-exported
+from typing import TYPE_CHECKING
 
 from webchat.config import DEFAULT_MODEL
-from webchat.engine.download import (
-    MAGIC,
-    ModelError,
-    RemoteFile,
-    Unavailable,
-    download,
-    fill_and_check,
-    length,
-    measure,
-    reason,
-    sha256_of,
-    site,
-)
-from webchat.engine.mirror import QWEN_CODER, Mirror, assemble
-from webchat.engine.progress import megabytes, say
-from webchat.engine.sources import (
-    TUNED,
-    HubFile,
-    LocalFile,
-    Origin,
-    Record,
-    WebFile,
-    is_sha256,
-    parse_source,
-    record_path,
-)
+from webchat.engine.files import MAGIC, ModelError, ModelMissing, length, sha256_of
+from webchat.engine.mirror import QWEN_CODER, Mirror
+from webchat.engine.sources import TUNED, LocalFile, Origin, Record, parse_source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from webchat.config import Settings
-
-# Seconds for each wait of the probe, and for all of it: a host that trickles, or a name server that never
-# answers, escapes the first bound but not the second. With the start of the process it stays under ten.
-_PROBE_WAIT = 3.0
-_PROBE_BOUND = 5.0
-_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-
-# A shop's server reports nothing to anybody; and the report's own request would double the time of the probe.
-constants.HF_HUB_DISABLE_TELEMETRY = True
-
-T = TypeVar("T")
-
-__all__ = ["ModelError", "ModelMissing", "StoredFile", "fetch", "served_path", "stored_files", "verify"]
-
-
-class ModelMissing(ModelError):  # noqa: N818 - reads as what happened
-    """The file to load is not there; the message says what to type."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +40,7 @@ def served_path(settings: Settings, mirror: Mirror = QWEN_CODER) -> Path:
     if isinstance(source, LocalFile):
         return _local_file(source.path)
     folder = settings.models_dir.absolute()
-    for origin in _origins(settings, source, mirror):
+    for origin in origins(settings, source, mirror):
         if _is_whole(folder / origin.filename, origin):
             return folder / origin.filename
     raise ModelMissing(f"The model {source.filename} is not in {folder}: type `webchat model fetch`.")
@@ -111,15 +58,15 @@ def fetch(settings: Settings, mirror: Mirror = QWEN_CODER) -> Path:
         ModelError: when no source can give it or the disk cannot take it.
         ConfigurationError: when ``WEBCHAT_MODEL`` cannot be read.
     """
-    source = parse_source(settings.model)
-    if isinstance(source, LocalFile):
-        return _local_file(source.path)
-    folder = settings.models_dir.absolute()
     try:
         return served_path(settings, mirror)
     except ModelMissing:
-        with _disk_errors_said(folder), _only_fetch(folder):
-            return _fetch_missing(settings, source, mirror, folder)
+        source = parse_source(settings.model)
+        if isinstance(source, LocalFile):
+            raise
+    from webchat.engine.fetching import fetch_missing  # noqa: PLC0415 - brings the hub's library, which few need
+
+    return fetch_missing(settings, source, mirror)
 
 
 def verify(path: Path) -> str:
@@ -147,14 +94,14 @@ def stored_files(settings: Settings, in_use: Path | None) -> list[StoredFile]:
     return [_stored_file(path, path == in_use) for path in sorted(paths)]
 
 
+def origins(settings: Settings, source: Origin, mirror: Mirror) -> tuple[Origin, ...]:
+    """Where the configured weights may come from, best first; only the default model has a stand-in."""
+    return (source, mirror) if settings.model == DEFAULT_MODEL else (source,)
+
+
 def _stored_file(path: Path, served: bool) -> StoredFile:  # noqa: FBT001 - a field of the row, not a switch
     record = Record.beside(path)
     return StoredFile(path.name, length(path), record.source if record else "local file", served)
-
-
-def _origins(settings: Settings, source: Origin, mirror: Mirror) -> tuple[Origin, ...]:
-    """Where the configured weights may come from, best first; only the default model has a stand-in."""
-    return (source, mirror) if settings.model == DEFAULT_MODEL else (source,)
 
 
 def _is_whole(path: Path, origin: Origin) -> bool:
@@ -171,126 +118,3 @@ def _local_file(path: Path) -> Path:
     except OSError as error:
         raise ModelMissing(f"WEBCHAT_MODEL names {path}, which cannot be read: {error.strerror}.") from None
     raise ModelMissing(f"WEBCHAT_MODEL names {path}, which is not a GGUF file.")
-
-
-def _fetch_missing(settings: Settings, source: HubFile | WebFile, mirror: Mirror, folder: Path) -> Path:
-    try:
-        return served_path(settings, mirror)  # another process may have fetched it while this one waited
-    except ModelMissing:
-        pass
-    try:
-        remote = _ask_hub(source) if isinstance(source, HubFile) else _ask_server(source)
-        say(f"{site(remote.url)} has {source.filename}, {megabytes(remote.size)}: downloading it.")
-        return _store(folder, source, remote.size, remote.sha256, lambda part: download(remote, part))
-    except Unavailable as error:
-        if mirror not in _origins(settings, source, mirror):
-            raise
-        say(f"{error} Taking {mirror.filename}, {megabytes(mirror.size)}, from {mirror.label} instead.")
-        return _store(folder, mirror, mirror.size, mirror.sha256, lambda part: assemble(mirror, part))
-
-
-def _ask_hub(source: HubFile) -> RemoteFile:
-    """Probe the hub, and the store it sends downloads to, within a fixed time."""
-    try:
-        return _within(_PROBE_BOUND, lambda: _hub_answer(source))
-    except TimeoutError:
-        problem = "it does not answer in time"
-    # The library passes on what its transport, its token store or a malformed HF_ENDPOINT raises.
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, OverflowError) as error:
-        problem = reason(error)
-    hub = site(hf_hub_url(source.repository, source.path))
-    raise Unavailable(f"The hub at {hub} cannot give {source.label}: {problem}.")
-
-
-def _hub_answer(source: HubFile) -> RemoteFile:
-    url = hf_hub_url(source.repository, source.path)
-    headers = build_hf_headers()
-    sha256 = get_hf_file_metadata(url, timeout=_PROBE_WAIT).etag or ""
-    if not is_sha256(sha256):
-        raise ValueError("it does not tell the file's sha256")
-    return RemoteFile(url, measure(url, headers, _PROBE_WAIT), sha256, headers)
-
-
-def _ask_server(source: WebFile) -> RemoteFile:
-    try:
-        return RemoteFile(source.url, measure(source.url, {}, 3 * _PROBE_WAIT), source.sha256)
-    except httpx2.HTTPError as error:
-        raise Unavailable(f"{site(source.url)} cannot give {source.filename}: {reason(error)}.") from error
-
-
-def _within(seconds: float, ask: Callable[[], T]) -> T:
-    """Wait for an answer so long and no longer; a thread stuck in the resolver is left behind.
-
-    Raises:
-        TimeoutError: when there is no answer by then.
-    """
-    answer: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            answer.set_result(ask())
-        except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
-            answer.set_exception(error)
-
-    threading.Thread(target=run, daemon=True).start()
-    return answer.result(seconds)
-
-
-def _store(folder: Path, origin: Origin, size: int, sha256: str, fill: Callable[[Path], None]) -> Path:
-    """Put an origin's file into the folder, whole or not at all, with its record."""
-    final = folder / origin.filename
-    if length(final) != size or sha256_of(final) != sha256:
-        # The hash in the name keeps the parts of two versions apart.
-        part = folder / f"{origin.filename}.{sha256[:12]}.part"
-        fill_and_check(part, sha256, fill)
-        record_path(final).unlink(missing_ok=True)
-        _replace(part, final)
-    Record(origin.label, size, sha256, datetime.now(UTC).isoformat(timespec="seconds")).write(final)
-    _discard_leftovers(folder)
-    return final
-
-
-def _discard_leftovers(folder: Path) -> None:
-    """Remove what earlier fetches left unfinished, of this origin or another."""
-    for part in folder.glob("*.part"):
-        part.unlink()
-    for wheels in folder.glob("*.wheel"):
-        shutil.rmtree(wheels)
-
-
-def _replace(part: Path, final: Path) -> None:
-    """Rename once the bytes are on the disk, so that a power cut leaves the old name or the whole file."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    part.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def _only_fetch(folder: Path) -> Iterator[None]:
-    """Let one process fetch at a time; the lock goes with the process, however it ends."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".fetch.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say("Another process is fetching; waiting for it.")
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-@contextmanager
-def _disk_errors_said(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _DISK_FULL:
-            raise ModelError(
-                f"The disk took no more bytes in {folder} ({error.strerror}): make room and type "
-                "`webchat model fetch` again; it goes on where it stopped."
-            ) from error
-        raise ModelError(f"{folder} cannot be used: {error.strerror or error}.") from error

@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session, sessionmaker
 from sqlalchemy.orm.exc import StaleDataError
 
-from webchat.config import ConfigurationError
+from webchat.config import ConfigurationError, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ _TOO_LONG_FOR_AN_INDEX = "54"
 _HOW_TO_WRITE_IT = "write sqlite:////folder/webchat.db or postgresql+psycopg://name:password@host/database."
 
 
-class StorageUnavailable(Exception):  # noqa: N818  # named for the state, as 503 is
+class StorageUnavailable(Refusal):  # named for the state, as 503 is
     """The database cannot serve now; the message says why in a sentence, ``__cause__`` is the driver's."""
 
 

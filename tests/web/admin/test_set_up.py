@@ -11,7 +11,7 @@ from admin_cast import PASSWORD, Browser, actions, text_of
 from webchat.accounts import verify_password
 from webchat.config import ConfigurationError
 from webchat.storage import operators, settings
-from webchat.web.admin.setup import ensure_admin_password, issue_setup_token
+from webchat.storage.first_operator import ensure_admin_password, issue_setup_token
 
 
 def everyone(database):
