@@ -10,7 +10,6 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, cast
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HEARTBEAT = 25.0  # seconds of silence; below the idle limit of common proxies
-_PACE = 0.03  # seconds between two frames: as often as a screen shows anything; an answer may grow faster
 _UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a connection up
 _STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
 _MOST_OF_ONE_VISITOR = 12  # open pages; one visitor must not take the places of all
@@ -153,10 +151,8 @@ def _send_changes(ws: Server, conversation: Conversation) -> None:
     with services().answerer.feeds.watch(conversation.public_id, ws.event) as feed:
         watcher = _Watcher(conversation, feed)
         _send(ws, socket_frame(watcher.whole_thread()))
-        sent_at = 0.0
         while ws.connected:
             quiet = not ws.event.wait(_HEARTBEAT)
-            time.sleep(max(0.0, sent_at + _PACE - time.monotonic()))
             ws.event.clear()
             if ws.incoming_message_len or ws.input_buffer:
                 hang_up(ws, _NOTHING_EXPECTED)
@@ -166,7 +162,6 @@ def _send_changes(ws: Server, conversation: Conversation) -> None:
                 partials += watcher.look_elsewhere()
             if partials or quiet:
                 _send(ws, socket_frame(partials) if partials else "{}")
-                sent_at = time.monotonic()
 
 
 def _send(ws: Server, frame: str) -> None:
