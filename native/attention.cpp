@@ -53,10 +53,12 @@ struct Attention : ggml::cpu::tensor_traits {
         const ggml_tensor *q = op->src[0], *k = op->src[1], *v = op->src[2], *mask = op->src[3];
         float              numbers[3];  // scale, largest ALiBi slope, soft cap
         memcpy(numbers, op->op_params, sizeof numbers);
-        return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && mask &&
-               mask->ne[2] == 1 && !op->src[4] && numbers[1] == 0 && numbers[2] == 0 && k->ne[0] % 8 == 0 &&
+        return q->type == GGML_TYPE_F32 && k->type == GGML_TYPE_F16 && v->type == GGML_TYPE_F16 && q->nb[0] == 4 &&
+               k->nb[0] == 2 && v->nb[0] == 2 && mask && mask->ne[2] == 1 && !op->src[4] &&
+               numbers[1] == 0 && numbers[2] == 0 && k->ne[0] % 8 == 0 &&
                v->ne[0] % 16 == 0 && k->ne[0] <= LONGEST && v->ne[0] <= LONGEST && k->ne[2] == v->ne[2] &&
-               q->ne[2] % k->ne[2] == 0 && q->ne[2] / k->ne[2] <= MOST && q->ne[3] == k->ne[3] && mask->ne[3] == q->ne[3];
+               q->ne[2] % k->ne[2] == 0 && q->ne[2] / k->ne[2] <= MOST && q->ne[3] == k->ne[3] &&
+               mask->ne[3] == q->ne[3];
     }
 
     static int64_t room(const ggml_tensor * op) { return (op->src[1]->ne[1] + TILE - 1) / TILE * TILE; }

@@ -18,6 +18,9 @@
 #include "ggml-cpu.h"
 #include "traits.h"
 
+// ggml's own answer to whether this processor has what the library was compiled for; only where there are several.
+extern "C" int ggml_backend_score() __attribute__((weak));
+
 namespace webchat {
 namespace {
 
@@ -106,7 +109,7 @@ ggml_status init_tensor(ggml_backend_buffer_t, ggml_tensor * tensor) {
 }
 
 void set_tensor(ggml_backend_buffer_t, ggml_tensor * tensor, const void * data, size_t offset, size_t size) {
-    GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor));
+    GGML_ASSERT(offset == 0 && size == ggml_nbytes(tensor) && matrix_of(tensor));
     matrix_of(tensor)->set(tensor, static_cast<const uint8_t *>(data));
 }
 
@@ -176,9 +179,16 @@ ggml_backend_buffer_type_t panels_buffer_type() {
     return &type;
 }
 
-[[gnu::constructor]] void enter() {
+[[gnu::noinline]] void put_ours_first() {
     auto & types = ggml_backend_cpu_get_extra_buffer_types();
     types.insert(types.begin(), panels_buffer_type());
+}
+
+// A library made for one generation of processors is loaded on any, only to be asked whether it would do there.
+[[gnu::constructor]] void enter() {
+    if (!ggml_backend_score || ggml_backend_score() > 0) {
+        put_ours_first();
+    }
 }
 
 }  // namespace

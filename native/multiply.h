@@ -9,7 +9,8 @@
 
 namespace webchat {
 
-constexpr int TILE = 4;  // rows of the right-hand side that are multiplied together
+constexpr int   TILE     = 4;       // rows of the right-hand side that are multiplied together
+constexpr float SMALLEST = 1e-30f;  // values below this are nothing: their inverse would be infinite
 
 // The right-hand side in eight bits: blocks of 32 with one scale, as in llama.cpp's Q8_0 (but the scale keeps 32 bits).
 // A row's values, scales and sums follow each other in memory.
@@ -55,7 +56,7 @@ struct Rows {
         four        = _mm_max_ss(four, _mm_movehdup_ps(four));
         const float amplitude = _mm_cvtss_f32(four), scale = amplitude / 127.0f;
         scales(row)[b]        = scale;
-        const __m256 inverse  = _mm256_set1_ps(amplitude > 0 ? 127.0f / amplitude : 0.0f);
+        const __m256 inverse  = _mm256_set1_ps(amplitude > SMALLEST ? 127.0f / amplitude : 0.0f);
         __m256i whole[4];
         for (int i = 0; i < 4; ++i) {
             whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(x[i], inverse));

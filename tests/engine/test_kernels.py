@@ -160,7 +160,6 @@ def test_attention_is_the_same_wherever_the_cells_lie_and_whatever_is_beside_it(
 
 
 def test_who_sees_nothing_gets_nothing():
-    """Rows that fill up a step see no cell."""
     q, k, v, seen = some(4, 2, 2, 40)
     seen[1] = False
     found = attention(q, k, v, seen)

@@ -67,18 +67,28 @@ def test_trust_follows_how_often_guesses_are_right():
 
 
 def test_more_is_guessed_where_guesses_were_right():
-    counts = [worth_guessing([(trust, 7)], CHEAP_ROWS.step)[0] for trust in (0.0, 0.1, 0.5, 0.9, 1.0)]
+    counts = [worth_guessing([(trust, 7)], CHEAP_ROWS.step, 128)[0] for trust in (0.0, 0.1, 0.5, 0.9, 1.0)]
     assert counts == sorted(counts)
     assert (counts[0], counts[-1]) == (0, 7)
 
 
 def test_nothing_is_guessed_where_a_row_costs_as_much_as_a_step():
-    assert worth_guessing([(0.99, 7)], Costs({1: 0.01}, {1: 0.01}).step) == [0]
+    assert worth_guessing([(0.99, 7)], Costs({1: 0.01}, {1: 0.01}).step, 128) == [0]
 
 
 def test_no_more_than_there_is():
-    assert worth_guessing([(1.0, 2), (1.0, 0), (1.0, 1)], CHEAP_ROWS.step) == [2, 0, 1]
-    assert worth_guessing([], CHEAP_ROWS.step) == []
+    assert worth_guessing([(1.0, 2), (1.0, 0), (1.0, 1)], CHEAP_ROWS.step, 128) == [2, 0, 1]
+    assert worth_guessing([(1.0, 7)], CHEAP_ROWS.step, 4) == [3]
+    assert worth_guessing([], CHEAP_ROWS.step, 128) == []
+
+
+def test_who_repeats_himself_does_not_make_the_others_wait():
+    [alone], (beside, _) = (
+        worth_guessing(trusts, CHEAP_ROWS.step, 128) for trusts in ([(1.0, 7)], [(1.0, 7), (0.0, 0)])
+    )
+    assert alone == 7
+    assert 0 < beside < 7
+    assert CHEAP_ROWS.step(2 + beside) <= 1.5 * CHEAP_ROWS.step(2)
 
 
 # ---- answers ---------------------------------------------------------------------------------------------------

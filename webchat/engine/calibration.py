@@ -1,8 +1,7 @@
 """What a step costs on this machine, and what follows from it for the plan.
 
-Step costs of llama.cpp are no straight line: on some processors two answers computed together cost more
-than one after the other, and widths of four are cheaper than of three. They are measured once for a model
-and a processor and kept on disk.
+They are no straight line: with llama.cpp's own kernels two answers computed together may cost more than one after the
+other, and four less than three. They are measured once for a model and a processor and kept on disk.
 """
 
 from __future__ import annotations
@@ -142,10 +141,11 @@ def measure(backend: Backend, most: int) -> Costs:
         },
         backend,
     )
-    widths = [width for width in _WIDTHS if width <= max(most, 1 + MOST)]
-    backend.truncate(0, _CONTEXT)
+    widths = [width for width in _WIDTHS if width <= min(max(most, 1 + MOST), backend.max_batch)]
+    backend.truncate(0, 0)
+    backend.decode([(0, 0, tokens[:_CONTEXT], 0)])
     backend.begin(0, Sampling(temperature=0, repeat_penalty=1.0))
-    # A row that chooses a token costs the same in a sequence of its own or behind another row.
+    # A row costs the same in a sequence of its own or behind another row; choosing the token is hardly anything.
     writing = _within(deadline, {width: [(0, _CONTEXT, tokens[:width], width)] for width in widths}, backend)
     backend.truncate(0, 0)
     return Costs(writing, _rising(reading))

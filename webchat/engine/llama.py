@@ -179,6 +179,8 @@ class LlamaBackend:
         return chosen
 
     def _fill(self, batch: Sequence[Part]) -> list[tuple[int, int, list[int]]]:
+        if sum(len(tokens) for _, _, tokens, _ in batch) > self.max_batch:
+            raise ValueError("a step of more tokens than there is memory for")
         raw, at, wanted = self._batch, 0, []
         for sequence, start, tokens, choose in batch:
             at = self._add(at, sequence, start, tokens)

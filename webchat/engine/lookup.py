@@ -7,6 +7,7 @@ Chosen is as ever, token by token; at the first that is another one, the rest is
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 MOST = 7  # tokens guessed at a time
 _ALIKE = 3  # tokens that have to have stood there before
 _TRUST = 0.5  # how often a first guess is right, until it is known
+_PATIENCE = 1.5  # times as long as without guesses: no step of several answers takes longer for them
 _LEARNING = 0.25  # weight of the newest guess in that
 
 
@@ -54,15 +56,18 @@ class Lookup:
             self._behind[last] = len(self._tokens)
 
 
-def worth_guessing(trusts: Sequence[tuple[float, int]], step: Callable[[int], float]) -> list[int]:
+def worth_guessing(trusts: Sequence[tuple[float, int]], step: Callable[[int], float], most_rows: int) -> list[int]:
     """How many tokens to guess for each of some answers, so that a second brings most tokens.
 
-    A guess costs another row of the step; it is of use when all guesses before it are right, too.
+    A guess costs another row of the step; it is of use when all guesses before it are right, too. Beside others an
+    answer that repeats itself may not make their steps much longer.
 
     Args:
         trusts: of each answer its trust, and how many tokens could be guessed.
         step: seconds of a step of so many rows.
+        most_rows: of a step, guesses included.
     """
+    longest = step(len(trusts)) * _PATIENCE if len(trusts) > 1 else math.inf
     counts = [0] * len(trusts)
     gained = float(len(trusts))  # tokens a step is expected to bring
     while True:
@@ -71,7 +76,9 @@ def worth_guessing(trusts: Sequence[tuple[float, int]], step: Callable[[int], fl
         ]
         best = max(range(len(chances)), key=chances.__getitem__, default=0)
         rows = len(counts) + sum(counts)
-        if not chances or (gained + chances[best]) * step(rows) <= gained * step(rows + 1):
+        if not chances or not chances[best] or rows >= most_rows or step(rows + 1) > longest:
+            return counts
+        if (gained + chances[best]) * step(rows) <= gained * step(rows + 1):
             return counts
         counts[best] += 1
         gained += chances[best]

@@ -167,7 +167,7 @@ class Scheduler:
         width = len(writing) if pieces else self.costs.width(len(writing))
         read = sum(len(piece.tokens) for piece in pieces)
         chosen = self._take_turns(writing, width)
-        guesses = [[] for _ in chosen] if pieces else self._guess(chosen)
+        guesses = [[] for _ in chosen] if pieces else self._guess(chosen, max_batch)
         rows = width + sum(map(len, guesses))
         self._expected = self.costs.mixed(rows, read)
         answers = zip(chosen, guesses, strict=True)
@@ -210,13 +210,13 @@ class Scheduler:
             job.stepped = self._steps
         return chosen
 
-    def _guess(self, writing: list[Job]) -> list[list[int]]:
+    def _guess(self, writing: list[Job], most_rows: int) -> list[list[int]]:
         """How each of these answers may go on, where the time that it takes to compute a guess is worth it."""
         possible = [job.lookup.guess(min(MOST, job.left - 1)) if job.lookup else [] for job in writing]
         if not any(possible):
             return possible
         trusts = [(job.lookup.trust if job.lookup else 0.0) for job in writing]
-        counts = worth_guessing([*zip(trusts, map(len, possible), strict=True)], self.costs.step)
+        counts = worth_guessing([*zip(trusts, map(len, possible), strict=True)], self.costs.step, most_rows)
         return [guess[:count] for guess, count in zip(possible, counts, strict=True)]
 
     def _send_to_the_end(self, owner: str) -> None:
