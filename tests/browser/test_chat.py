@@ -82,9 +82,7 @@ def test_stop_keeps_the_text_and_frees_the_model(visit, site):
     page = visit()
     ask(page, LONG)
     wait_for_text(page)
-    page.get_by_role("button", name="停止").press(
-        "Enter"
-    )  # the answer is whole in seconds; a click waits until it is still
+    page.get_by_role("button", name="停止").press("Enter")  # a click would wait until nothing moves
     stopped = finished(page)
     expect(stopped).to_have_attribute("data-status", "stopped")
     assert len(stopped.locator(".prose, .text").inner_text()) >= 5

@@ -67,8 +67,6 @@ _tensor_count = declare("gguf_get_n_tensors", ctypes.c_int64, ctypes.c_void_p)
 _tensor_name = declare("gguf_get_tensor_name", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64)
 _tensor_type = declare("gguf_get_tensor_type", ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)
 _tensor_size = declare("gguf_get_tensor_size", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
-_tensor_offset = declare("gguf_get_tensor_offset", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
-_data_offset = declare("gguf_get_data_offset", ctypes.c_size_t, ctypes.c_void_p)
 
 
 def kernels() -> str:
@@ -87,13 +85,11 @@ class Tensor:
         name: as the model's graph calls it.
         type: one of ``TYPES``, or ggml's number of another one.
         size: in bytes.
-        offset: where it begins in the file.
     """
 
     name: str
     type: str
     size: int
-    offset: int
 
 
 def tensors(path: Path) -> list[Tensor]:
@@ -146,8 +142,7 @@ def _tensor(file: object, index: int) -> Tensor:
     name: bytes = _tensor_name(file, index)  # type: ignore[assignment]
     number: int = _tensor_type(file, index)  # type: ignore[assignment]
     size: int = _tensor_size(file, index)  # type: ignore[assignment]
-    offset: int = _data_offset(file) + _tensor_offset(file, index)  # type: ignore[operator]
-    return Tensor(name.decode("utf-8", "replace"), _NAMES.get(number, str(number)), size, offset)
+    return Tensor(name.decode("utf-8", "replace"), _NAMES.get(number, str(number)), size)
 
 
 def load_model(path: Path) -> int:

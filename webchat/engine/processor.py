@@ -7,7 +7,6 @@ import platform
 import re
 from pathlib import Path
 
-_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # of a container
 _VECTORS = re.compile(r"\b(?:avx2|avx512\w*|avx_vnni|amx\w*|asimddp|i8mm|sve2?)\b")
 
 
@@ -15,13 +14,6 @@ def cores() -> int:
     """Cores this process may use; fewer than the machine has inside a container or under taskset."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
-
-
-def memory() -> int:
-    """Bytes of memory this process may use: the machine's, or its container's when that is less."""
-    words = [limit.read_text() for limit in map(Path, _LIMITS) if limit.exists()]
-    limits = [int(word) for word in words if word.strip().isdigit()]  # "max" is none
-    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *limits])
 
 
 def processor() -> str:
