@@ -19,7 +19,7 @@
 namespace webchat {
 namespace {
 
-constexpr int TILE    = 8;    // cells whose keys or values are converted at a time
+constexpr int TILE_CELLS    = 8;    // cells whose keys or values are converted at a time
 constexpr int LONGEST = 256;  // largest length of a head
 constexpr int MOST    = 64;   // query heads that share a key head
 
@@ -61,7 +61,9 @@ struct Attention : ggml::cpu::tensor_traits {
                mask->ne[3] == q->ne[3];
     }
 
-    static int64_t room(const ggml_tensor * op) { return (op->src[1]->ne[1] + TILE - 1) / TILE * TILE; }
+    static int64_t whole_tiles(int64_t cells) { return (cells + TILE_CELLS - 1) / TILE_CELLS * TILE_CELLS; }
+
+    static int64_t room(const ggml_tensor * op) { return whole_tiles(op->src[1]->ne[1]); }
 
     static size_t scratch(const ggml_tensor * op) {
         const int64_t heads = op->src[0]->ne[2] / op->src[1]->ne[2];
@@ -79,10 +81,10 @@ struct Attention : ggml::cpu::tensor_traits {
         }
         ggml_barrier(params->threadpool);
         const ggml_tensor *q = op->src[0], *k = op->src[1];
-        const int64_t      units = q->ne[1] * k->ne[2] * q->ne[3];
+        const int64_t      parts = q->ne[1] * k->ne[2] * q->ne[3];
         uint8_t * const    memory = static_cast<uint8_t *>(params->wdata) + params->ith * scratch(op);
-        for (int64_t unit = params->ith; unit < units; unit = ggml_threadpool_chunk_add(params->threadpool, 1)) {
-            const int64_t head = unit % k->ne[2], row = unit / k->ne[2] % q->ne[1], stream = unit / k->ne[2] / q->ne[1];
+        for (int64_t part = params->ith; part < parts; part = ggml_threadpool_chunk_add(params->threadpool, 1)) {
+            const int64_t head = part % k->ne[2], row = part / k->ne[2] % q->ne[1], stream = part / k->ne[2] / q->ne[1];
             attend(op, row, head, stream, memory);
         }
         return true;
@@ -101,12 +103,12 @@ struct Attention : ggml::cpu::tensor_traits {
 
         const auto *  masked = reinterpret_cast<const ggml_fp16_t *>(at(mask, row, 0, stream));
         const int64_t seen   = visible(masked, k->ne[1], cells);
-        const int64_t padded = (seen + TILE - 1) / TILE * TILE;
+        const int64_t padded = whole_tiles(seen);
         std::fill(cells + seen, cells + padded, seen ? cells[0] : 0);
 
         float scale;
         memcpy(&scale, op->op_params, sizeof scale);
-        for (int64_t i = 0; i < padded; i += TILE) {
+        for (int64_t i = 0; i < padded; i += TILE_CELLS) {
             score({keys, k->nb[1], k->ne[0]}, cells + i, queries, q->nb[2], heads, scores + i, spread);
         }
         std::fill(sums, sums + heads * length, 0.0);
@@ -114,7 +116,7 @@ struct Attention : ggml::cpu::tensor_traits {
         for (int64_t h = 0; h < heads; ++h) {
             total[h] = weigh(scores + h * spread, seen, padded, scale);
         }
-        for (int64_t i = 0; i < padded; i += TILE) {
+        for (int64_t i = 0; i < padded; i += TILE_CELLS) {
             add({values, v->nb[1], length}, cells + i, scores + i, spread, heads, sums);
         }
         for (int64_t h = 0; h < heads; ++h) {
@@ -164,8 +166,8 @@ struct Attention : ggml::cpu::tensor_traits {
     static void score(Cells keys, const int32_t * cells, const char * queries, size_t stride, int64_t heads,
                       float * scores, int64_t spread) {
         const int64_t length = keys.length;
-        alignas(32) float tile[TILE * LONGEST];
-        for (int c = 0; c < TILE; ++c) {
+        alignas(32) float tile[TILE_CELLS * LONGEST];
+        for (int c = 0; c < TILE_CELLS; ++c) {
             for (int64_t i = 0; i < length; i += 8) {
                 _mm256_store_ps(tile + c * length + i, keys.eight(cells[c], i));
             }
@@ -178,7 +180,7 @@ struct Attention : ggml::cpu::tensor_traits {
             }
             for (int64_t i = 0; i < length; i += 8) {
                 const __m256 x = _mm256_loadu_ps(query + i);
-                for (int c = 0; c < TILE; ++c) {
+                for (int c = 0; c < TILE_CELLS; ++c) {
                     dot[c] = _mm256_fmadd_ps(x, _mm256_load_ps(tile + c * length + i), dot[c]);
                 }
             }
@@ -212,8 +214,8 @@ struct Attention : ggml::cpu::tensor_traits {
     static void add(Cells values, const int32_t * cells, const float * weights, int64_t spread, int64_t heads,
                     double * sums) {
         const int64_t length = values.length;
-        alignas(32) double tile[TILE * LONGEST];
-        for (int c = 0; c < TILE; ++c) {
+        alignas(32) double tile[TILE_CELLS * LONGEST];
+        for (int c = 0; c < TILE_CELLS; ++c) {
             for (int64_t i = 0; i < length; i += 8) {
                 const __m256 x = values.eight(cells[c], i);
                 _mm256_store_pd(tile + c * length + i, _mm256_cvtps_pd(_mm256_castps256_ps128(x)));
@@ -221,8 +223,8 @@ struct Attention : ggml::cpu::tensor_traits {
             }
         }
         for (int64_t h = 0; h < heads; ++h) {
-            double weight[TILE];
-            for (int c = 0; c < TILE; ++c) {
+            double weight[TILE_CELLS];
+            for (int c = 0; c < TILE_CELLS; ++c) {
                 weight[c] = weights[h * spread + c];
             }
             for (int64_t i = 0; i < length; i += 16) {
@@ -231,7 +233,7 @@ struct Attention : ggml::cpu::tensor_traits {
                 for (int j = 0; j < 4; ++j) {
                     s[j] = _mm256_loadu_pd(to + 4 * j);
                 }
-                for (int c = 0; c < TILE; ++c) {
+                for (int c = 0; c < TILE_CELLS; ++c) {
                     const __m256d w = _mm256_set1_pd(weight[c]);
                     for (int j = 0; j < 4; ++j) {
                         s[j] = _mm256_fmadd_pd(w, _mm256_load_pd(tile + c * length + i + 4 * j), s[j]);

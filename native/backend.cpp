@@ -24,6 +24,9 @@ extern "C" int ggml_backend_score() __attribute__((weak));
 namespace webchat {
 namespace {
 
+// Callers know us by it. The number is raised when other results are computed: kept states are told apart by it.
+constexpr const char * NAME = "CPU_PANELS_1";
+
 struct Matrix : ggml::cpu::tensor_traits {
     virtual size_t size(const ggml_tensor * matrix) const              = 0;
     virtual void   set(ggml_tensor * matrix, const uint8_t * file) const = 0;
@@ -47,7 +50,7 @@ struct MatrixOf : Matrix {
     }
 
     bool work_size(int, const ggml_tensor * op, size_t & size) override {
-        size = Rows<F>::row_size(op->src[1]->ne[0]) * ggml_nrows(op->src[1]);
+        size = RightSide<F>::row_size(op->src[1]->ne[0]) * ggml_nrows(op->src[1]);
         return true;
     }
 
@@ -57,9 +60,9 @@ struct MatrixOf : Matrix {
         const int           count  = static_cast<int>(ggml_nrows(right));
         GGML_ASSERT(ggml_is_contiguous(op) && right->nb[0] == sizeof(float));
         GGML_ASSERT(right->ne[2] * right->ne[3] == 1 || ggml_is_contiguous(right));
-        GGML_ASSERT(params->wsize >= Rows<F>::row_size(right->ne[0]) * count);
+        GGML_ASSERT(params->wsize >= RightSide<F>::row_size(right->ne[0]) * count);
 
-        const Rows<F> rows{static_cast<uint8_t *>(params->wdata), static_cast<int>(right->ne[0])};
+        const RightSide<F> rows{static_cast<uint8_t *>(params->wdata), static_cast<int>(right->ne[0])};
         for (int row = params->ith; row < count; row += params->nth) {
             const char * from = static_cast<const char *>(right->data) + row * right->nb[1];
             rows.quantise(row, reinterpret_cast<const float *>(from));
@@ -143,7 +146,7 @@ size_t alloc_size(ggml_backend_buffer_type_t, const ggml_tensor * tensor) {
     return matrix ? std::max(matrix->size(tensor), ggml_nbytes(tensor)) : ggml_nbytes(tensor);
 }
 
-struct Panels : ggml::cpu::extra_buffer_type {
+struct PanelBuffers : ggml::cpu::extra_buffer_type {
     bool supports_op(ggml_backend_dev_t, const ggml_tensor * op) override {
         return op->op == GGML_OP_MUL_MAT && holds(op->src[0]) && matrix_of(op->src[0]) &&
                op->src[1]->type == GGML_TYPE_F32 &&
@@ -166,7 +169,7 @@ struct Panels : ggml::cpu::extra_buffer_type {
 ggml_backend_buffer_type_t panels_buffer_type() {
     static ggml_backend_buffer_type type = {
         /* .iface   = */ {
-            /* .get_name       = */ [](ggml_backend_buffer_type_t) { return "CPU_PANELS"; },
+            /* .get_name       = */ [](ggml_backend_buffer_type_t) { return NAME; },
             /* .alloc_buffer   = */ alloc_buffer,
             /* .get_alignment  = */ [](ggml_backend_buffer_type_t) -> size_t { return 64; },
             /* .get_max_size   = */ nullptr,
@@ -174,7 +177,7 @@ ggml_backend_buffer_type_t panels_buffer_type() {
             /* .is_host        = */ nullptr,
         },
         /* .device  = */ ggml_backend_reg_dev_get(ggml_backend_cpu_reg(), 0),
-        /* .context = */ static_cast<ggml::cpu::extra_buffer_type *>(new Panels()),
+        /* .context = */ static_cast<ggml::cpu::extra_buffer_type *>(new PanelBuffers()),
     };
     return &type;
 }
@@ -193,12 +196,5 @@ ggml_backend_buffer_type_t panels_buffer_type() {
 
 }  // namespace
 }  // namespace webchat
-
-// What is computed here, for those who load the library.
-extern "C" {
-[[gnu::visibility("default")]] const char * webchat_kernels() {
-    return "q4_k q5_0 q6_k q8_0 attention";
-}
-}
 
 #endif

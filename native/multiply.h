@@ -9,13 +9,13 @@
 
 namespace webchat {
 
-constexpr int   TILE     = 4;       // rows of the right-hand side that are multiplied together
+constexpr int   TILE_ROWS     = 4;       // rows of the right-hand side that are multiplied together
 constexpr float SMALLEST = 1e-30f;  // values below this are nothing: their inverse would be infinite
 
 // The right-hand side in eight bits: blocks of 32 with one scale, as in llama.cpp's Q8_0 (but the scale keeps 32 bits).
 // A row's values, scales and sums follow each other in memory.
 template <class F>
-struct Rows {
+struct RightSide {
     using Value = std::conditional_t<std::is_same_v<typename F::Value, uint8_t>, int8_t, int16_t>;
 
     uint8_t * memory;
@@ -97,7 +97,7 @@ inline void prefetch(const typename F::Packed * panel, int b) {
 
 // Some columns of a panel, unpacked once for all rows of the right-hand side: they stay in the first-level cache.
 template <class F>
-struct Panel {
+struct Unpacked {
     static constexpr int COLUMNS = 1024 / sizeof(typename F::Value), REGISTERS = sizeof(Block<F>::values) / 32;
 
     alignas(32) __m256i values[COLUMNS / BLOCK * REGISTERS][HALVES];
@@ -138,12 +138,12 @@ inline __m256i everywhere(const V * values) {
 // What a row's result is does not depend on R or H: each is computed in the same order.
 template <class F, int R, int H>
 struct Tile {
-    const typename Rows<F>::Value * x[R];
+    const typename RightSide<F>::Value * x[R];
     const float *                   scale[R];
     const int32_t *                 sums[R];
     __m256                          total[R][H];
 
-    Tile(const Rows<F> & rows, int row, int column) {
+    Tile(const RightSide<F> & rows, int row, int column) {
         for (int r = 0; r < R; ++r) {
             x[r]     = rows.values(row + r) + column;
             scale[r] = rows.scales(row + r) + column / BLOCK;
@@ -197,6 +197,7 @@ struct Tile {
   private:
     template <class Weights>
     void in_eight_bits(int column, const Weights & w, __m256i (&dot)[R][H]) const {
+        static_assert(F::RUN * 2 * F::LARGEST * 127 <= INT16_MAX, "sums of a run overflow");
         const __m256i ones = _mm256_set1_epi16(1);
 #pragma GCC unroll 8
         for (int run = 0; run < F::GROUP / 4; run += F::RUN) {
@@ -250,7 +251,7 @@ struct Tile {
 
 // Few rows: a panel is unpacked on its way through, so that memory is read all the time.
 template <class F, int R>
-void multiply_directly(const typename F::Packed * panel, const Rows<F> & rows, float * out, size_t stride) {
+void multiply_directly(const typename F::Packed * panel, const RightSide<F> & rows, float * out, size_t stride) {
     constexpr int  GROUPS = BLOCK / F::GROUP, REGISTERS = sizeof(Block<F>::values) / 32 / GROUPS;
     Tile<F, R, 1> tiles[HALVES] = {{rows, 0, 0}, {rows, 0, 0}};
     for (auto & tile : tiles) {
@@ -274,12 +275,12 @@ void multiply_directly(const typename F::Packed * panel, const Rows<F> & rows, f
 }
 
 template <class F, int R>
-void multiply_unpacked(const Panel<F> & panel, const Rows<F> & rows, int row, int column, int columns, float * out,
-                       size_t stride) {
+void multiply_unpacked(const Unpacked<F> & panel, const RightSide<F> & rows, int row, int column, int columns,
+                       float * out, size_t stride) {
     Tile<F, R, HALVES> tile(rows, row, column);
     tile.begin(out, stride, column == 0);
     for (int g = 0; g < columns / F::GROUP; ++g) {
-        const auto * values  = panel.values + g * (Panel<F>::REGISTERS * F::GROUP / BLOCK);
+        const auto * values  = panel.values + g * (Unpacked<F>::REGISTERS * F::GROUP / BLOCK);
         const auto   weights = [&](int i, int h) { return values[i][h]; };
         tile.group(g, weights, panel.scale[g], panel.lowest[g]);
     }
@@ -288,20 +289,20 @@ void multiply_unpacked(const Panel<F> & panel, const Rows<F> & rows, int row, in
 
 // A panel times all rows: out[row * stride + panel's row].
 template <class F>
-void multiply(const typename F::Packed * panel, const Rows<F> & rows, int count, float * out, size_t stride) {
+void multiply(const typename F::Packed * panel, const RightSide<F> & rows, int count, float * out, size_t stride) {
     switch (count) {
         case 1: return multiply_directly<F, 1>(panel, rows, out, stride);
         case 2: return multiply_directly<F, 2>(panel, rows, out, stride);
         case 3: return multiply_directly<F, 3>(panel, rows, out, stride);
         case 4: return multiply_directly<F, 4>(panel, rows, out, stride);
     }
-    static thread_local Panel<F> unpacked;
-    for (int column = 0; column < rows.columns; column += Panel<F>::COLUMNS) {
-        const int columns = std::min(rows.columns - column, Panel<F>::COLUMNS);
+    static thread_local Unpacked<F> unpacked;
+    for (int column = 0; column < rows.columns; column += Unpacked<F>::COLUMNS) {
+        const int columns = std::min(rows.columns - column, Unpacked<F>::COLUMNS);
         unpacked.unpack(panel, column / BLOCK, columns / BLOCK);
         int row = 0;
-        for (; row + TILE <= count; row += TILE) {
-            multiply_unpacked<F, TILE>(unpacked, rows, row, column, columns, out + row * stride, stride);
+        for (; row + TILE_ROWS <= count; row += TILE_ROWS) {
+            multiply_unpacked<F, TILE_ROWS>(unpacked, rows, row, column, columns, out + row * stride, stride);
         }
         switch (count - row) {
             case 3: multiply_unpacked<F, 3>(unpacked, rows, row, column, columns, out + row * stride, stride); break;

@@ -22,32 +22,33 @@ constexpr int BLOCK  = 32;          // columns that share a scale on the right-h
 // A format says how a weight is made of an integer: scale * (integer - OFFSET) - lowest.
 //   Value:   uint8_t where eight-bit multiplication cannot overflow, int16_t otherwise
 //   GROUP:   columns that share a scale
+//   LARGEST: that the integer can be
 //   RUN:     registers of products that fit into sixteen bits together
 //   TYPE_COLUMNS: columns of the file's unit
 struct Q4_K {
     using Value = uint8_t;
-    static constexpr int  GROUP = 32, OFFSET = 0, RUN = 8, TYPE_COLUMNS = 256;
+    static constexpr int  GROUP = 32, OFFSET = 0, LARGEST = 15, RUN = 8, TYPE_COLUMNS = 256;
     static constexpr bool LOWEST = true;
     struct Packed;
 };
 
 struct Q5_0 {
     using Value = uint8_t;
-    static constexpr int  GROUP = 32, OFFSET = 16, RUN = 4, TYPE_COLUMNS = 32;
+    static constexpr int  GROUP = 32, OFFSET = 16, LARGEST = 31, RUN = 4, TYPE_COLUMNS = 32;
     static constexpr bool LOWEST = false;
     struct Packed;
 };
 
 struct Q6_K {
     using Value = uint8_t;
-    static constexpr int  GROUP = 16, OFFSET = 32, RUN = 2, TYPE_COLUMNS = 256;
+    static constexpr int  GROUP = 16, OFFSET = 32, LARGEST = 63, RUN = 2, TYPE_COLUMNS = 256;
     static constexpr bool LOWEST = false;
     struct Packed;
 };
 
 struct Q8_0 {
     using Value = int16_t;
-    static constexpr int  GROUP = 32, OFFSET = 0, RUN = 0, TYPE_COLUMNS = 32;
+    static constexpr int  GROUP = 32, OFFSET = 0, LARGEST = 127, RUN = 0, TYPE_COLUMNS = 32;
     static constexpr bool LOWEST = false;
     struct Packed;
 };
@@ -73,6 +74,10 @@ struct Q8_0::Packed {
     uint16_t scale[LANES];
     int8_t   values[16][LANES][2];
 };
+
+static_assert(sizeof(Q4_K::Packed) == 32 + 128 + 1024 && sizeof(Q5_0::Packed) == 16 + 160 &&
+                  sizeof(Q6_K::Packed) == 16 + 128 + 1536 && sizeof(Q8_0::Packed) == 16 + 256,
+              "panels have gaps");
 
 // 32 columns of half a panel, in registers.
 //   values: eight registers of four columns each or, for int16_t, sixteen of two

@@ -66,15 +66,25 @@ _close_gguf = declare("gguf_free", None, ctypes.c_void_p)
 _tensor_count = declare("gguf_get_n_tensors", ctypes.c_int64, ctypes.c_void_p)
 _tensor_name = declare("gguf_get_tensor_name", ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64)
 _tensor_type = declare("gguf_get_tensor_type", ctypes.c_int, ctypes.c_void_p, ctypes.c_int64)
+_registry_of = declare("ggml_backend_reg_by_name", ctypes.c_void_p, ctypes.c_char_p)
+_procedure = declare("ggml_backend_reg_get_proc_address", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)
+_device = declare("ggml_backend_reg_dev_get", ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_buffer_name = declare("ggml_backend_buft_name", ctypes.c_char_p, ctypes.c_void_p)
+_BufferTypes = ctypes.CFUNCTYPE(ctypes.POINTER(ctypes.c_void_p), ctypes.c_void_p)
 _tensor_size = declare("gguf_get_tensor_size", ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64)
 
 
 def kernels() -> str:
-    """What of llama.cpp's work our own kernels do (see ``native/``); empty where they are not compiled in."""
-    if not hasattr(libggml, "webchat_kernels"):
-        return ""
-    words: bytes = declare("webchat_kernels", ctypes.c_char_p)()  # type: ignore[assignment]
-    return words.decode()
+    """The name and revision of our own kernels (see ``native/``); empty where they are not compiled in.
+
+    It is the name of the buffer type they keep weights in, first on the list of ggml's processor library.
+    """
+    llama_cpp.llama_backend_init()  # which loads that library where there is one per generation of processors
+    processor = _registry_of(b"CPU")
+    list_buffers = _BufferTypes(_procedure(processor, b"ggml_backend_dev_get_extra_bufts"))  # type: ignore[call-overload]  # ctypes
+    first = list_buffers(_device(processor, 0))[0]
+    name: bytes = _buffer_name(first) if first else b""  # type: ignore[assignment]
+    return name.decode() if name.startswith(b"CPU_PANELS") else ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
 """Slots: which tokens lie in which sequence of the KV cache, and who may use them.
 
-Pure bookkeeping; the worker carries its placements out. A slot keeps its tokens when its generation
-ends, so that whatever comes next with the same beginning (the persona, the next turn of the same
-conversation) computes only what is new.
+Pure bookkeeping; the cache carries its placements out. A slot keeps its tokens when its generation ends, as long as no
+other needs it, so that whatever comes next with the same beginning computes only what is new.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ class Slots:
         self._clock = 0
 
     def tokens(self, slot: int) -> list[int]:
-        """The tokens in a slot, for the worker to extend as it computes."""
+        """The tokens in a slot, for the cache to extend as it is computed."""
         return self._slots[slot].tokens
 
     def place(self, prompt: tuple[int, ...], reserve: int) -> tuple[Placement, list[int]] | None:

@@ -11,7 +11,7 @@ import structlog
 
 from webchat.engine.files import length, sha256_of
 from webchat.engine.processor import processor
-from webchat.engine.recipes import AS_IS, Measured
+from webchat.engine.recipes import AS_IS, RECIPES, Measured
 from webchat.engine.sources import TUNED, Record, record_path
 from webchat.engine.weights import served_path
 
@@ -81,8 +81,8 @@ def tuning_dir(settings: Settings) -> Path:
 
 
 def result_path(settings: Settings, download: Path) -> Path:
-    """Where the result for this download on this processor is kept."""
-    here = hashlib.sha256(f"{processor()} {identity(download)}".encode()).hexdigest()[:12]
+    """Where the result of these recipes for this download on this processor is kept."""
+    here = hashlib.sha256(f"{processor()} {identity(download)} {RECIPES}".encode()).hexdigest()[:12]
     return tuning_dir(settings) / f"{download.stem}.{here}.json"
 
 
