@@ -7,7 +7,6 @@ import os
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import llama_cpp
@@ -17,6 +16,7 @@ from webchat.engine.generation import EngineUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
 
     import numpy as np
 
@@ -42,7 +42,6 @@ TYPES = {
 }
 _NAMES = {number: name for name, number in TYPES.items()}
 OUTPUT, EMBEDDINGS = "output.weight", "token_embd.weight"
-_DONTNEED = 4  # MADV_DONTNEED
 _GGML_ERROR = 4
 _BUFFER = 64 << 20  # bytes of rows a quantisation holds at a time; llama.cpp's own choice needs a gigabyte
 
@@ -59,8 +58,6 @@ def declare(name: str, result: object, *arguments: object) -> Callable[..., obje
 
 
 _libc = ctypes.CDLL(None)
-_advise = _libc.madvise
-_advise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _open_gguf = declare("gguf_init_from_file", ctypes.c_void_p, ctypes.c_char_p, _InitParams)
 _close_gguf = declare("gguf_free", None, ctypes.c_void_p)
 _tensor_count = declare("gguf_get_n_tensors", ctypes.c_int64, ctypes.c_void_p)
@@ -165,26 +162,13 @@ def load_model(path: Path) -> int:
         raise EngineUnavailable(f"there is no model file at {path}")
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0
+    # Read, not mapped: matrices are copied to rearrange them anyway, and where the file system caches files in large
+    # pages, each row of the table of embeddings would bring two megabytes of them back.
+    params.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
         raise _damaged(path)
-    _let_go(path)
     return int(model)
-
-
-def _let_go(path: Path) -> None:
-    """Take a mapped file's pages out of this process; who needs one after all gets it back in a microsecond.
-
-    Nearly all matrices have been copied to rearrange them, and of the table of embeddings a token needs one row.
-    """
-    maps = Path("/proc/self/maps")  # Linux only
-    if not maps.exists():
-        return
-    for line in maps.read_text("utf-8", "replace").splitlines():
-        area, _, _, _, _, *file = line.split(maxsplit=5)
-        if file == [str(path.resolve())]:
-            start, end = (int(address, 16) for address in area.split("-"))
-            _advise(start, end - start, _DONTNEED)
 
 
 def requantise(
