@@ -162,8 +162,8 @@ def load_model(path: Path) -> int:
         raise EngineUnavailable(f"there is no model file at {path}")
     params = llama_cpp.llama_model_default_params()
     params.n_gpu_layers = 0
-    # Read, not mapped: matrices are copied to rearrange them anyway, and where the file system caches files in large
-    # pages, each row of the table of embeddings would bring two megabytes of them back.
+    # Read, not mapped: matrices are copied to rearrange them anyway, and the first steps would bring pages of the file
+    # around each tensor they still use back into the process, 76 MB and more.
     params.load_mode = llama_cpp.LLAMA_LOAD_MODE_NONE
     model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
     if not model:
