@@ -78,6 +78,8 @@ def kernels() -> str:
     """
     llama_cpp.llama_backend_init()  # which loads that library where there is one per generation of processors
     processor = _registry_of(b"CPU")
+    if not processor:
+        return ""  # none of them suits this machine; loading a model says so
     list_buffers = _BufferTypes(_procedure(processor, b"ggml_backend_dev_get_extra_bufts"))  # type: ignore[call-overload]  # ctypes
     first = list_buffers(_device(processor, 0))[0]
     name: bytes = _buffer_name(first) if first else b""  # type: ignore[assignment]
