@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from contextlib import closing
 
@@ -31,8 +32,23 @@ def test_sizes_between_and_beyond_the_measured_ones_follow_from_them():
 
 def test_as_much_is_read_as_fits_the_time():
     assert VALLEY.readable(10, 128, beside=2) == 128
-    read = VALLEY.readable(0.05, 128, beside=2)
-    assert VALLEY.mixed(2, read) <= VALLEY.step(2) + 0.05 < VALLEY.mixed(2, read + 1)
+    read = VALLEY.readable(0.101, 128, beside=2)
+    assert VALLEY.mixed(2, read) <= 0.101 < VALLEY.mixed(2, read + 1)
+
+
+def test_less_is_read_behind_much_as_attention_takes_time():
+    costs = dataclasses.replace(VALLEY, attending=0.000_001)
+    near, far = (costs.readable(0.3, 128, beside=2, behind=tokens) for tokens in (0, 2000))
+    assert near == VALLEY.readable(0.3, 128, beside=2) > far
+    assert costs.mixed(2, far, 2000) == pytest.approx(costs.mixed(2, far) + 0.002 * far)
+    assert costs.mixed(2, far, 2000) <= 0.3 < costs.mixed(2, far + 1, 2000)
+
+
+def test_attention_is_measured_where_the_cache_has_room_for_it(tiny_model):
+    with closing(LlamaBackend(tiny_model, sequences=2, cells=512, threads=1)) as backend:
+        assert 0 <= measure(backend, 1).attending < 0.001
+    with closing(LlamaBackend(tiny_model, sequences=2, cells=64, threads=1)) as backend:
+        assert measure(backend, 1).attending == 0
 
 
 def test_a_step_that_does_both_takes_less_than_two_and_no_less_than_each():
@@ -60,7 +76,7 @@ def test_a_model_is_measured_once(tiny_model, tmp_path):
         first = recall(backend, tmp_path / "engine", threads=1, most=4)
         second = recall(backend, tmp_path / "engine", threads=1, most=4)
         recall(backend, tmp_path / "engine", threads=2, most=4)
-    assert (first.writing, first.reading) == (second.writing, second.reading)
+    assert first == second
     assert [log["event"] for log in logs] == ["measuring this machine; once, some seconds"] * 2
     assert sorted(first.writing) == [1, 2, 3, 4, 6, 8], "answers, or one with guesses"
 
@@ -95,4 +111,4 @@ def test_measuring_leaves_the_cache_empty():
 
 def test_what_has_not_been_measured_costs_what_it_computes():
     assert UNMEASURED.width(16) == 16
-    assert UNMEASURED.readable(0.0505, 128, beside=1) == 50
+    assert UNMEASURED.readable(0.0515, 128, beside=1) == 50

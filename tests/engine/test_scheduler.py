@@ -86,6 +86,7 @@ class World:
         pieces = [chunk for chunk in chunks if not chunk.job.writing]
         rows = sum(len(chunk.tokens) for chunk in pieces)
         cost = self.costs.mixed(len(chunks) - len(pieces), rows)
+        cost += sum(self.costs.attending * len(piece.tokens) * piece.job.computed for piece in pieces)
         self.now += cost * self.slowness
         self.scheduler.took(cost * self.slowness)
 
@@ -214,7 +215,7 @@ def gaps(world: World, asked: Asked, *, after: float) -> list[float]:
 @pytest.mark.parametrize("writers", [1, 2, 3, 8])
 @pytest.mark.parametrize("slowness", [0.3, 1, 4])
 def test_a_long_prompt_never_stops_answers_for_long(writers, slowness):
-    costs = Costs({1: 0.020, 2: 0.035, 8: 0.060}, {1: 0.01, 64: 0.3})
+    costs = Costs({1: 0.020, 2: 0.035, 8: 0.060}, {1: 0.01, 64: 0.3}, attending=0.000_001)
     world = World(width=16, cells=10_000, max_batch=128, costs=costs, slowness=slowness)
     others = [generation(str(number), prompt=10, new=800) for number in range(writers)]
     for one in others:
@@ -227,8 +228,9 @@ def test_a_long_prompt_never_stops_answers_for_long(writers, slowness):
         world.step()
     alone = slowness * costs.step(writers)
     for one in others:
-        stopped = max(gaps(world, one, after=began)) - alone
-        assert stopped <= 0.15
+        longest = max(gaps(world, one, after=began))
+        assert longest <= alone + 0.15
+        assert longest <= 0.15 or slowness > 1, "the whole step, where the machine is as fast as that"
 
 
 def test_a_newcomer_is_read_at_once_beside_many_writers():

@@ -7,6 +7,7 @@ other, and four less than three. They are measured once for a model and a proces
 from __future__ import annotations
 
 import bisect
+import dataclasses
 import json
 import os
 import time
@@ -35,6 +36,7 @@ _MOST_SECONDS = 8.0  # on a machine that is busy, what is measured by then must 
 _REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes it slower
 _WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
 _CONTEXT = 16  # tokens in front of what is measured
+_FAR = 256  # tokens in front of a piece whose attention is measured
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,13 @@ class Costs:
 
     Attributes:
         writing: by the number of rows behind which a token is chosen: answers, and guesses at how they go on.
-        reading: by the number of prompt tokens it reads.
+        reading: by the number of prompt tokens it reads, with nothing in front of them.
+        attending: for each pair of a token that is read and one that lies in front of its piece.
     """
 
     writing: Mapping[int, float]
     reading: Mapping[int, float]
+    attending: float = 0.0
 
     def step(self, answers: int) -> float:
         """Seconds of a step that moves so many answers on."""
@@ -65,16 +69,16 @@ class Costs:
         gain = best / self.step(best) * self.step(answers) / answers
         return best if gain > _WORTH_IT else answers
 
-    def mixed(self, answers: int, tokens: int) -> float:
-        """Seconds of a step that does both: it reads all, and chooses the answers' next tokens."""
+    def mixed(self, answers: int, tokens: int, behind: int = 0) -> float:
+        """Seconds of a step that reads so many tokens ``behind`` others, and chooses the answers' next ones."""
+        attention = self.attending * tokens * behind
         if not answers or not tokens:
-            return self.step(answers) if answers else self.read(tokens)
-        return self.read(answers + tokens) + max(self.step(answers) - self.read(answers), 0.0)
+            return attention + (self.step(answers) if answers else self.read(tokens))
+        return attention + self.read(answers + tokens) + max(self.step(answers) - self.read(answers), 0.0)
 
-    def readable(self, seconds: float, most: int, beside: int) -> int:
-        """How many prompt tokens, up to ``most``, make a step of ``beside`` answers no more than so much longer."""
-        longest = self.step(beside) + seconds
-        return bisect.bisect_right(range(1, most + 1), longest, key=lambda tokens: self.mixed(beside, tokens))
+    def readable(self, seconds: float, most: int, beside: int, behind: int = 0) -> int:
+        """How many prompt tokens, up to ``most``, can be read in a step of ``beside`` answers that takes so long."""
+        return bisect.bisect_right(range(1, most + 1), seconds, key=lambda tokens: self.mixed(beside, tokens, behind))
 
     @cached_property
     def _writing(self) -> list[tuple[int, float]]:
@@ -115,13 +119,13 @@ def recall(backend: Backend, folder: Path, *, threads: int, most: int) -> Costs:
     with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return Costs(_numbers(kept["writing"]), _numbers(kept["reading"]))
+            return Costs(_numbers(kept["writing"]), _numbers(kept["reading"]), float(kept["attending"]))
     log.info("measuring this machine; once, some seconds")
     costs = measure(backend, most)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}.new")
-        fresh.write_text(json.dumps({"key": key, "writing": costs.writing, "reading": costs.reading}), encoding="utf-8")
+        fresh.write_text(json.dumps({"key": key, **dataclasses.asdict(costs)}), encoding="utf-8")
         fresh.replace(path)
     except OSError as error:
         log.warning("measurement not kept", problem=str(error))
@@ -147,8 +151,26 @@ def measure(backend: Backend, most: int) -> Costs:
     backend.begin(0, Sampling(temperature=0, repeat_penalty=1.0))
     # A row costs the same in a sequence of its own or behind another row; choosing the token is hardly anything.
     writing = _within(deadline, {width: [(0, _CONTEXT, tokens[:width], width)] for width in widths}, backend)
+    attending = _attention(backend, tokens)
     backend.truncate(0, 0)
-    return Costs(writing, _rising(reading))
+    return Costs(writing, _rising(reading), attending)
+
+
+def _attention(backend: Backend, tokens: list[int]) -> float:
+    """Seconds for each pair of a token and one in front of its piece, at least none; leaves the cache filled.
+
+    The same piece is read near the beginning and far from it.
+    """
+    piece = tokens[: backend.max_batch]
+    pieces = min(_FAR, backend.cells - len(piece)) // len(piece)
+    if pieces < 1:
+        return 0.0
+    backend.truncate(0, 0)
+    near = _fastest(backend, [(0, 0, piece, 0)])
+    for number in range(1, pieces):
+        backend.decode([(0, number * len(piece), piece, 0)])
+    far = _fastest(backend, [(0, pieces * len(piece), piece, 0)])
+    return max(far - near, 0.0) / (len(piece) * pieces * len(piece))
 
 
 def _within(deadline: float, batches: dict[int, list[Part]], backend: Backend) -> dict[int, float]:

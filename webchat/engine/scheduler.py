@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from webchat.engine.lookup import Lookup
     from webchat.engine.slots import Placement
 
-# How much longer a piece of a prompt may make a step for the answers that are being written, in seconds.
-_STOP = 0.14
+# Seconds of a step that reads a piece of a prompt while answers are being written. Where their own step leaves less
+# than half of it to the prompt, the prompt gets half.
+_STOP = 0.13
 _LEAST = 4  # tokens of a prompt in a step, however slow the machine
 # Short prompts are read whole: a newcomer's first word is worth more than the others' next one.
 SHORT = 64  # tokens
@@ -169,7 +170,9 @@ class Scheduler:
         chosen = self._take_turns(writing, width)
         guesses = [[] for _ in chosen] if pieces else self._guess(chosen, max_batch)
         rows = width + sum(map(len, guesses))
-        self._expected = self.costs.mixed(rows, read)
+        self._expected = self.costs.mixed(rows, read) + sum(
+            self.costs.attending * len(piece.tokens) * piece.job.computed for piece in pieces
+        )
         answers = zip(chosen, guesses, strict=True)
         return pieces + [Chunk(job, job.pending + guess, 1 + len(guess)) for job, guess in answers]
 
@@ -200,7 +203,8 @@ class Scheduler:
         """How many tokens of a prompt may be read now."""
         if not writing or job.short:
             return most
-        return max(self.costs.readable(_STOP / self._pace, most, beside=writing), _LEAST)
+        longest = max(_STOP / self._pace, self.costs.step(writing) + _STOP / 2 / self._pace)
+        return max(self.costs.readable(longest, most, beside=writing, behind=job.computed), _LEAST)
 
     def _take_turns(self, writing: list[Job], width: int) -> list[Job]:
         """So many answers, those first that have waited longest."""
