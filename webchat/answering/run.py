@@ -16,6 +16,7 @@ import structlog
 
 from webchat.answering.events import Failed, Failure, Finished, Queued
 from webchat.answering.feed import Run
+from webchat.answering.guards import only_repeats
 from webchat.answering.persona import persona
 from webchat.engine.generation import (
     Ended,
@@ -143,6 +144,14 @@ class ModelRun:
     def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
         self._engine.wait_until_ready(_LOADING_PATIENCE)
         request = self._request(question)
+        outcome = self._generate(feed, run, request)
+        if isinstance(outcome, Finished) and outcome.finish_reason == "stop" and only_repeats(question.text, run.text):
+            feed.grow(run, "\n\n")
+            outcome = self._generate(feed, run, request)
+        return outcome
+
+    def _generate(self, feed: Feed, run: Run, request: ChatRequest) -> Finished | Failed:
+        """Have the model write the answer, or its continuation."""
         if run.stop_wanted:
             return Finished("model", "stopped")
         run.generation = generation = self._engine.chat(request)
