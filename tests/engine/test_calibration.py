@@ -89,11 +89,14 @@ def test_results_that_cannot_be_read_are_measured_anew(tiny_model, tmp_path, con
     assert json.loads((tmp_path / "costs.json").read_text())["writing"]
 
 
-def test_results_that_cannot_be_costs_are_measured_anew(tiny_model, tmp_path):
+@pytest.mark.parametrize("wrong", [{"writing": {"1": -1}}, {"attending": -1}, {"attending": float("nan")}])
+def test_results_that_cannot_be_costs_are_measured_anew(tmp_path, wrong):
     recall(ByteBackend(), tmp_path, threads=1, most=2)
     kept = json.loads((tmp_path / "costs.json").read_text())
-    (tmp_path / "costs.json").write_text(json.dumps(kept | {"writing": {"1": -1}}))
-    assert min(recall(ByteBackend(), tmp_path, threads=1, most=2).writing.values()) > 0
+    (tmp_path / "costs.json").write_text(json.dumps(kept | wrong))
+    found = recall(ByteBackend(), tmp_path, threads=1, most=2)
+    assert min(found.writing.values()) > 0
+    assert found.attending >= 0
 
 
 def test_a_folder_that_cannot_be_written_costs_the_keeping_only(tiny_model, tmp_path):
