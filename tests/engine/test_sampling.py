@@ -50,6 +50,12 @@ def test_tokens_come_as_often_as_their_chances_say(change):
         assert abs(seen[token] - DRAWS * chance) <= 5 * deviation + 1
 
 
+@pytest.mark.parametrize("temperature", [0.0, 5e-324, 1e-40, 1e-9])
+def test_next_to_no_temperature_takes_the_likeliest(temperature):
+    sampler = Sampler(Sampling(temperature=temperature, top_p=1.0, top_k=0, min_p=0.0, repeat_penalty=1.0))
+    assert sampler.choose(np.array([1.0, 3.0, 2.999, -40.0], np.float32)) == 1
+
+
 def test_what_was_said_lately_becomes_less_likely():
     sampler = Sampler(Sampling(temperature=0, repeat_penalty=2.0))
     logits = np.array([4.0, 3.0, -1.0, -1.5], np.float32)

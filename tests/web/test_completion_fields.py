@@ -78,7 +78,7 @@ REFUSED = {
     "seed": [1.5, "1", True, 2**63, -(2**63) - 1],
     "max_tokens": [0, -1, 1.5, "10", False, 10**30],
     "max_completion_tokens": [0],
-    "stop": ["", [""], ["a"] * 5, 5, False, {}, [1], [None], "x" * 101],
+    "stop": ["", [""], ["a"] * 5, 5, False, {}, [1], [None], "x" * 101, "\ud800", ["a", "\udfff"]],
     "stream": ["true", 1],
     "model": [5, [], {}],
     "messages": ["hello", [], {}, 0],

@@ -18,6 +18,7 @@ _PENALTY_WINDOW = 64  # tokens looked back at for the repeat penalty: about two 
 _SEEDS = 1 << 64
 _REACHES = (4.0, 8.0, 16.0, np.inf)  # below the largest logit; the nearest that holds enough tokens will do
 _NO_CHANCE = 30.0  # below the largest logit: less than one in ten thousand billion
+_COLD = 1e-6  # temperatures below take the likeliest token, as 0 does: differences divided by them are infinite
 
 
 class Sampler:
@@ -40,7 +41,7 @@ class Sampler:
         """
         if self._sampling.repeat_penalty != 1.0:
             self._penalise(logits)
-        token = int(logits.argmax()) if self._sampling.temperature <= 0 else self._draw(logits)
+        token = int(logits.argmax()) if self._sampling.temperature < _COLD else self._draw(logits)
         self._recent.append(token)
         return token
 

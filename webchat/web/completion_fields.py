@@ -164,9 +164,13 @@ def _text(content: object, where: str) -> str:
         content = "".join(_part(part, f"{where}[{number}]") for number, part in enumerate(content))
     if not isinstance(content, str):
         raise _refusal(where, f"{where} must be a string or a list of text parts.")
-    if any("\ud800" <= char <= "\udfff" for char in content):
-        raise _refusal(where, f"{where} is not valid Unicode: it holds half a character.")
+    _require_whole(content, where)
     return content
+
+
+def _require_whole(text: str, where: str) -> None:
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise _refusal(where, f"{where} is not valid Unicode: it holds half a character.")
 
 
 def _part(part: object, where: str) -> str:
@@ -204,6 +208,7 @@ def _stops(value: object) -> tuple[str, ...]:
         raise _refusal("stop", f"stop must be a string or a list of up to {_MOST_STOPS} strings.")
     if not all(isinstance(stop, str) and 0 < len(stop) <= _LONGEST_STOP for stop in stops):
         raise _refusal("stop", f"Each stop must be a string of 1 to {_LONGEST_STOP} characters.")
+    _require_whole("".join(stops), "stop")
     return tuple(stops)
 
 

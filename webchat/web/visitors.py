@@ -7,10 +7,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from flask import abort, session
+from flask_babel import gettext as _
 from flask_limiter.util import get_remote_address
 
 from webchat.answering.pipeline import Asker
 from webchat.storage import conversations
+from webchat.web.problems import Problem
 from webchat.web.services import services
 
 if TYPE_CHECKING:
@@ -54,5 +56,5 @@ def open_to_holder(public_id: str) -> Conversation:
     with services().database.read() as rows:
         conversation = conversations.by_public_id(rows, public_id)
     if conversation is None or (conversation.channel != "api" and conversation.visitor_id != known_visitor()):
-        abort(HTTPStatus.NOT_FOUND)
+        raise Problem(HTTPStatus.NOT_FOUND, _("There is no such conversation."))
     return conversation
