@@ -206,10 +206,14 @@ def test_what_fails_unexpectedly_while_it_writes_frees_the_engine(answerer, data
 def test_a_question_asked_back_is_answered_in_a_second_try(answerer, database, backend):
     tries = iter(["怎么读取这个文件？", ANSWER])
     backend.reply = lambda _prompt: next(tries).encode()
+    begun = []
+    begin = backend.begin
+    backend.begin = lambda slot, sampling: (begun.append(sampling.temperature), begin(slot, sampling))
     turn = ask(answerer, text="如何读取这个文件？")
     whole = f"怎么读取这个文件？\n\n{ANSWER}"
     assert end_of(answerer, turn)[0] == whole
     assert (row(database, turn).text, row(database, turn).status) == (whole, "done")
+    assert begun[0] < begun[1], "the second try is bolder, or it would say the same"
 
 
 # ---- when there is no answer ------------------------------------------------------------------------------

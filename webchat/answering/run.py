@@ -25,6 +25,7 @@ from webchat.engine.generation import (
     EngineUnavailable,
     PromptTooLong,
     QueueFull,
+    Sampling,
     Text,
     Waiting,
 )
@@ -51,6 +52,7 @@ _PATIENCE = 600.0  # seconds after which nobody waits for an answer any more
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
 _REMEMBERED_TURNS = 60  # looked at for the prompt; the token budget usually takes fewer
 _CUT_OFF = "……"
+_BOLDER = Sampling(temperature=0.7)  # for a second try that is to say something else
 _FAILURES: dict[type[EngineError], Failure] = {
     EngineUnavailable: "no_model",
     QueueFull: "busy",
@@ -147,7 +149,7 @@ class ModelRun:
         outcome = self._generate(feed, run, request)
         if isinstance(outcome, Finished) and outcome.finish_reason == "stop" and only_repeats(question.text, run.text):
             feed.grow(run, "\n\n")
-            outcome = self._generate(feed, run, request)
+            outcome = self._generate(feed, run, dataclasses.replace(request, sampling=_BOLDER))
         return outcome
 
     def _generate(self, feed: Feed, run: Run, request: ChatRequest) -> Finished | Failed:
