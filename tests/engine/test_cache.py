@@ -155,6 +155,8 @@ def test_a_new_process_knows_the_beginning(backend, file):
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"\xff" * 100),
         lambda path: path.write_text(json.dumps({"model": "bytes"}) + "\n"),
+        lambda path: path.write_text("[" * 100_000 + "\n"),
+        lambda path: path.write_text('{"model": ' * 50_000 + "\n"),
         lambda path: path.unlink(),
         lambda path: (path.unlink(), path.mkdir()),
     ],

@@ -81,7 +81,7 @@ def test_a_model_is_measured_once(tiny_model, tmp_path):
     assert sorted(first.writing) == [1, 2, 3, 4, 6, 8], "answers, or one with guesses"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"key": 1}', "[" * 100_000])
 def test_results_that_cannot_be_read_are_measured_anew(tiny_model, tmp_path, content):
     (tmp_path / "costs.json").write_text(content)
     costs = recall(ByteBackend(), tmp_path, threads=1, most=2)
@@ -89,7 +89,16 @@ def test_results_that_cannot_be_read_are_measured_anew(tiny_model, tmp_path, con
     assert json.loads((tmp_path / "costs.json").read_text())["writing"]
 
 
-@pytest.mark.parametrize("wrong", [{"writing": {"1": -1}}, {"attending": -1}, {"attending": float("nan")}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({kind: steps} for kind in ("writing", "reading") for steps in (None, {}, {"0": 0.1}, {"-3": 0.1}, {"x": 1})),
+        *({"writing": {"1": seconds}} for seconds in (-1, 0, float("nan"), float("inf"), 1e300, 10**400, None)),
+        {"writing": {"1": 0.1, "2": float("nan")}},
+        {"reading": {"9" * 4000: 0.1}},
+        *({"attending": seconds} for seconds in (-1, float("nan"), float("inf"), 10**400, None, [])),
+    ],
+)
 def test_results_that_cannot_be_costs_are_measured_anew(tmp_path, wrong):
     recall(ByteBackend(), tmp_path, threads=1, most=2)
     kept = json.loads((tmp_path / "costs.json").read_text())

@@ -187,7 +187,7 @@ class KvCache:
         path = self._limits.file
         if path is None:
             return
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
             line, _, states = path.read_bytes().partition(b"\n")
             head = json.loads(line)
             if head["model"] != self._backend.identity or head["digest"] != hashlib.sha256(states).hexdigest():

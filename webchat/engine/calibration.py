@@ -37,6 +37,7 @@ _REPEATS = 3  # the fastest counts: what disturbs a measurement only ever makes 
 _WORTH_IT = 1.05  # a narrower step must bring so much more, or its gain is noise
 _CONTEXT = 16  # tokens in front of what is measured
 _FAR = 256  # tokens in front of a piece whose attention is measured
+_LARGEST, _LONGEST = 1 << 16, 60.0  # tokens and seconds of a step; kept results beyond were not measured
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,10 @@ def recall(backend: Backend, folder: Path, *, threads: int, most: int) -> Costs:
         most: answers that are written at the same time.
     """
     path, key = folder / "costs.json", [backend.identity, processor(), threads, most]
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+    with suppress(OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         kept = json.loads(path.read_text(encoding="utf-8"))
         if kept["key"] == key:
-            return Costs(_numbers(kept["writing"]), _numbers(kept["reading"]), _attending(kept["attending"]))
+            return _costs(kept)
     log.info("measuring this machine; once, some seconds")
     costs = measure(backend, most)
     try:
@@ -204,25 +205,19 @@ def _rising(measured: Mapping[int, float]) -> dict[int, float]:
     return {size: min(measured[other] for other in sizes if other >= size) for size in sizes}
 
 
-def _numbers(kept: Mapping[str, Any]) -> dict[int, float]:
+def _costs(kept: Mapping[str, Any]) -> Costs:
     """As they were before JSON made texts of the sizes.
 
     Raises:
-        ValueError: they cannot be costs.
+        ValueError, TypeError, LookupError, AttributeError, ArithmeticError: they cannot be costs.
     """
-    found = {int(size): float(seconds) for size, seconds in kept.items()}
-    if not found or min(found.values()) <= 0:
-        raise ValueError("no costs")
-    return found
-
-
-def _attending(kept: Any) -> float:
-    """As it was measured.
-
-    Raises:
-        ValueError: it cannot be a cost.
-    """
-    seconds = float(kept)
-    if not 0 <= seconds < 1:
-        raise ValueError("no cost")
-    return seconds
+    writing, reading = (
+        {int(size): float(seconds) for size, seconds in kept[kind].items()} for kind in ("writing", "reading")
+    )
+    costs = Costs(writing, reading, float(kept["attending"]))
+    for steps in (writing, reading):
+        if not steps or not all(1 <= size <= _LARGEST and 0 < steps[size] < _LONGEST for size in steps):
+            raise ValueError("no costs of steps")
+    if not 0 <= costs.attending < _LONGEST:
+        raise ValueError("no cost of attention")
+    return costs
