@@ -74,6 +74,8 @@ def test_without_seed_and_stop_none_are_sent():
         ),
         ('{"choices":[],"usage":{"prompt_tokens":"many"}}', Chunk()),
         ('{"choices":[],"usage":[1]}', Chunk()),
+        (f'{{"choices":[],"usage":{{"prompt_tokens":{10**30},"completion_tokens":4}}}}', Chunk()),
+        ('{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":-1}}', Chunk()),
         ('{"choices":[{"delta":{"content":"\\ud83d"}}]}', Chunk("\ud83d", progress=True)),
     ],
 )
@@ -148,7 +150,16 @@ def test_a_list_of_models_is_read():
     assert completions.models(content) == [Model("a", "vllm"), Model("b", "")]
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b'{"data": [{}]}', b'{"data": [1]}', b"\xff"])
+NAMES = [r"bad\ud800name", r"a\nb", r"\u0000", "", "x" * 501]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *(b"", b"<html>", b"[]", b'{"data": [{}]}', b'{"data": [1]}', b"\xff"),
+        *(f'{{"data": [{{"id": "{name}"}}]}}'.encode() for name in NAMES),
+    ],
+)
 def test_what_is_no_list_of_models_is_unreadable(content):
     with pytest.raises(Unreadable):
         completions.models(content)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MOST_STOPS = 4  # OpenAI's own bound; ours are looked for on this side too
 _PENALTY = {"llamacpp": "repeat_penalty", "vllm": "repetition_penalty", "sglang": "repetition_penalty"}
 _LONGEST_MESSAGE = 300  # characters of a server's own words in an error
+_LONGEST_NAME = 500  # characters of a model's name: some are paths
+_MOST_TOKENS = 1 << 31
 
 
 class Unreadable(ValueError):  # noqa: N818 - reads as what happened
@@ -122,7 +124,7 @@ def models(content: bytes) -> list[Model]:
         Unreadable: it is no list of models.
     """
     try:
-        return [Model(str(each["id"]), str(each.get("owned_by", ""))) for each in json.loads(content)["data"]]
+        return [Model(_name(each["id"]), str(each.get("owned_by", ""))) for each in json.loads(content)["data"]]
     except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
         raise Unreadable("its answer to GET /v1/models is no list of models") from None
 
@@ -133,6 +135,18 @@ def message(content: Any) -> str:
     if isinstance(error, dict):
         error = " ".join(str(error[key]) for key in ("message", "type", "code") if isinstance(error.get(key), str))
     return "".join(char if char.isprintable() else " " for char in str(error))[:_LONGEST_MESSAGE]
+
+
+def _name(value: object) -> str:
+    """A model's name, which pages show and requests carry.
+
+    Raises:
+        ValueError: it is none.
+    """
+    name = str(value)
+    if not name.isprintable() or not 0 < len(name) <= _LONGEST_NAME:
+        raise ValueError("no name of a model")
+    return name
 
 
 def _status(error: Any) -> int:
@@ -151,6 +165,7 @@ def _usage(usage: Any) -> Usage | None:
     try:
         details = usage.get("prompt_tokens_details") or {}
         cached = details.get("cached_tokens") or 0
-        return Usage(int(usage["prompt_tokens"]), int(cached), int(usage["completion_tokens"]))
+        counts = int(usage["prompt_tokens"]), int(cached), int(usage["completion_tokens"])
+        return Usage(*counts) if all(0 <= count < _MOST_TOKENS for count in counts) else None
     except (ValueError, TypeError, AttributeError, LookupError, OverflowError):
         return None
