@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from webchat.engine.calibration import UNMEASURED, Costs
 from webchat.engine.generation import Generation, Request
-from webchat.engine.scheduler import SHORT, Scheduler
+from webchat.engine.scheduler import SHORT, Admission, Scheduler
 from webchat.engine.slots import Placement
 
 MAX_BATCH = 64
@@ -51,12 +51,12 @@ class World:
         self.ended: list[Generation] = []
         self.admitted: list[Generation] = []
 
-    def place(self, job) -> bool:
+    def place(self, job) -> Admission:
         if self._held() + self._size(job) > self.cells:
-            return False
+            return "no room"
         job.placement, job.pending = Placement(0, 0, 0), list(job.request.prompt)
         job.short = len(job.pending) <= SHORT
-        return True
+        return "placed"
 
     def step(self) -> None:
         """Admit, compute and end as the worker does."""
@@ -145,7 +145,7 @@ def test_owners_take_turns(waiting, running):
     scheduler = Scheduler(max_running=8, max_waiting=100)
     for owner in running:
         add(scheduler, generation(owner))
-    scheduler.admit(lambda _job: True)
+    scheduler.admit(lambda _job: "placed")
     arrived = [generation(owner) for owner in waiting]
     for one in arrived:
         add(scheduler, one)

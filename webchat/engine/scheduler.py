@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from webchat.engine.calibration import UNMEASURED
 from webchat.engine.lookup import MOST, worth_guessing
@@ -32,6 +32,10 @@ _FULL = 32  # tokens of prompts in a step, from which on more of them take as lo
 _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
+
+# What became of a job that was to begin: it runs; it had better wait, which keeps nobody else from beginning; there is
+# no room for it.
+Admission = Literal["placed", "later", "no room"]
 
 T = TypeVar("T")
 
@@ -128,15 +132,20 @@ class Scheduler:
         """The waiting jobs in the order they will be served."""
         return in_turn(self.waiting, self.running, lambda job: job.request.owner)
 
-    def admit(self, place: Callable[[Job], bool]) -> list[Job]:
+    def admit(self, place: Callable[[Job], Admission]) -> list[Job]:
         """Move waiting jobs to running while there is width and ``place`` finds them cells.
 
-        Strictly in order: a long prompt that does not fit yet is not overtaken for ever by short ones.
+        In order: a long prompt that does not fit yet is not overtaken for ever by short ones.
         """
         admitted = []
         for job in self.order():
-            if len(self.running) >= self.max_running or not place(job):
+            if len(self.running) >= self.max_running:
                 break
+            admission = place(job)
+            if admission == "no room":
+                break
+            if admission == "later":
+                continue
             self.waiting.remove(job)
             self._send_to_the_end(job.request.owner)
             self.running.append(job)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from webchat.engine.backend import Backend
     from webchat.engine.calibration import Costs
     from webchat.engine.interface import ChatMessage, ChatRequest, EngineStats, State
-    from webchat.engine.scheduler import Chunk
+    from webchat.engine.scheduler import Admission, Chunk
 
 log = structlog.get_logger(__name__)
 
@@ -260,19 +260,19 @@ class LocalEngine:
                 self._note.wait()
             return []
 
-    def _place(self, job: Job, backend: Backend, cache: KvCache) -> bool:
+    def _place(self, job: Job, backend: Backend, cache: KvCache) -> Admission:
         request = job.request
         if self._is_being_read(request, cache):
-            return False
+            return "later"
         job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens)
         if job.placement is None:
-            return False
+            return "no room"
         backend.begin(job.placement.slot, request.sampling)
         job.computed, job.pending = job.placement.reused, list(request.prompt[job.placement.reused :])
         job.short = len(job.pending) <= SHORT
         job.lookup = Lookup(request.prompt)
         self._delivery.begin(job)
-        return True
+        return "placed"
 
     def _is_being_read(self, request: Request, cache: KvCache) -> bool:
         """Whether a running job is just computing a longer beginning of this prompt than is known by now."""
