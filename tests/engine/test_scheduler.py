@@ -233,6 +233,19 @@ def test_a_long_prompt_never_stops_answers_for_long(writers, slowness):
         assert longest <= 0.15 or slowness > 1, "the whole step, where the machine is as fast as that"
 
 
+def test_nothing_rides_along_with_a_piece_that_was_cut_to_the_time_there_is():
+    world = World(width=16, cells=100_000, max_batch=128, costs=Costs({1: 0.020}, {1: 0.01, 64: 0.3}))
+    add(world.scheduler, generation("writer", prompt=10, new=800))
+    world.step()
+    for name, tokens in (("long", 2000), ("short", 5)):
+        add(world.scheduler, generation(name, prompt=tokens))
+    world.scheduler.admit(world.place)
+    world.scheduler.running[1].passed_over = 1000  # its turn
+    piece, answer = world.scheduler.plan(128)
+    assert 0 < len(piece.tokens) < 27, "so much as fits the time"
+    assert answer.job.writing
+
+
 def test_a_newcomer_is_read_at_once_beside_many_writers():
     costs = Costs({1: 0.020, 8: 0.120}, {1: 0.01, 64: 0.3})
     world = World(width=16, cells=10_000, max_batch=128, costs=costs)

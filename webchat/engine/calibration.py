@@ -72,10 +72,14 @@ class Costs:
 
     def mixed(self, answers: int, tokens: int, behind: int = 0) -> float:
         """Seconds of a step that reads so many tokens ``behind`` others, and chooses the answers' next ones."""
-        attention = self.attending * tokens * behind
+        attention = self.attention(tokens, behind)
         if not answers or not tokens:
             return attention + (self.step(answers) if answers else self.read(tokens))
         return attention + self.read(answers + tokens) + max(self.step(answers) - self.read(answers), 0.0)
+
+    def attention(self, tokens: int, behind: int) -> float:
+        """Seconds by which a step is longer when so many tokens are read ``behind`` others."""
+        return self.attending * tokens * behind
 
     def readable(self, seconds: float, most: int, beside: int, behind: int = 0) -> int:
         """How many prompt tokens, up to ``most``, can be read in a step of ``beside`` answers that takes so long."""

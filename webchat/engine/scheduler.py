@@ -179,9 +179,8 @@ class Scheduler:
         chosen = self._take_turns(writing, width)
         guesses = [[] for _ in chosen] if pieces else self._guess(chosen, max_batch)
         rows = width + sum(map(len, guesses))
-        self._expected = self.costs.mixed(rows, read) + sum(
-            self.costs.attending * len(piece.tokens) * piece.job.computed for piece in pieces
-        )
+        attention = sum(self.costs.attention(len(piece.tokens), piece.job.computed) for piece in pieces)
+        self._expected = self.costs.mixed(rows, read) + attention
         answers = zip(chosen, guesses, strict=True)
         return pieces + [Chunk(job, job.pending + guess, 1 + len(guess)) for job, guess in answers]
 
@@ -202,6 +201,8 @@ class Scheduler:
             if length < 1 or (chosen and not last):
                 break
             chosen.append(Chunk(job, job.pending[:length], int(last)))
+            if not last:
+                break  # it takes all the time that prompts may take
             room = min(room, _FULL) - length
         taken = {id(chunk.job) for chunk in chosen}
         for job in reading:
