@@ -13,6 +13,7 @@ from webchat.answering.guards import only_repeats
         ("Python怎么读取CSV文件？", "Python如何读取CSV文件？"),
         ("帮我写一封辞职信", "帮我写一封辞职信？\n"),
         ("How do I bake bread?", "How do you bake bread?"),
+        ("你们几点开门？", "我们几点开门？ 我们几点开门？"),
     ],
 )
 def test_a_question_asked_back_says_nothing(question, answer):
@@ -30,6 +31,9 @@ def test_a_question_asked_back_says_nothing(question, answer):
         ),
         ("请把「今天天气好」翻译成英文", "The weather is nice today."),
         ("请重复：今天天气真好", "今天天气真好"),
+        ("你们几点开门？", "我们几点开门？九点。您哪天来？"),
+        ("今天的天气好不好呢？", "？？？"),
+        ("ab" * 101, "ab" * 101 + "?"),
         ("Python怎么读取CSV文件？", ""),
     ],
 )

@@ -17,7 +17,7 @@ from webchat.answering import run as run_module
 from webchat.answering.events import Delta, Failed, Finished
 from webchat.answering.pipeline import LEASE, Answerer, Opening
 from webchat.answering.run import ModelSettings
-from webchat.engine.generation import EngineUnavailable
+from webchat.engine.generation import EngineUnavailable, QueueFull
 from webchat.engine.llama import LlamaBackend
 from webchat.engine.worker import LocalEngine
 from webchat.storage import messages
@@ -214,6 +214,21 @@ def test_a_question_asked_back_is_answered_in_a_second_try(answerer, database, b
     assert end_of(answerer, turn)[0] == whole
     assert (row(database, turn).text, row(database, turn).status) == (whole, "done")
     assert begun[0] < begun[1], "the second try is bolder, or it would say the same"
+
+
+def test_a_second_try_that_finds_no_place_leaves_the_first(answerer, database, backend, monkeypatch):
+    backend.reply = lambda _prompt: "怎么读取这个文件？".encode()
+    places = [answerer._engine.chat]
+
+    def chat(request):
+        if not places:
+            raise QueueFull(64, 10.0)
+        return places.pop()(request)
+
+    monkeypatch.setattr(answerer._engine, "chat", chat)
+    turn = ask(answerer, text="如何读取这个文件？")
+    assert end_of(answerer, turn)[0].strip() == "怎么读取这个文件？"
+    assert row(database, turn).status == "done"
 
 
 # ---- when there is no answer ------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -149,7 +150,8 @@ class ModelRun:
         outcome = self._generate(feed, run, request)
         if isinstance(outcome, Finished) and outcome.finish_reason == "stop" and only_repeats(question.text, run.text):
             feed.grow(run, "\n\n")
-            outcome = self._generate(feed, run, dataclasses.replace(request, sampling=_BOLDER))
+            with suppress(QueueFull):  # then what there is must do
+                return self._generate(feed, run, dataclasses.replace(request, sampling=_BOLDER))
         return outcome
 
     def _generate(self, feed: Feed, run: Run, request: ChatRequest) -> Finished | Failed:
