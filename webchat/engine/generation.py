@@ -41,8 +41,8 @@ class PromptTooLong(EngineError):  # noqa: N818 - a state, named as callers say 
 class Sampling:
     """How the next token is chosen. ``temperature`` 0 always takes the likeliest."""
 
-    # Asked what a visitor had said before, the model was right 133, 141 and 144 times of 144 at 0.7, 0.3 and 0.1.
-    temperature: float = 0.1
+    # Colder, long answers go in circles; warmer, the model forgets what was said (tools/measure_answers.py).
+    temperature: float = 0.3
     top_p: float = 0.8
     top_k: int = 20
     min_p: float = 0.0
