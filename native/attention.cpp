@@ -19,9 +19,9 @@
 namespace webchat {
 namespace {
 
-constexpr int TILE_CELLS    = 8;    // cells whose keys or values are converted at a time
-constexpr int LONGEST = 256;  // largest length of a head
-constexpr int MOST    = 64;   // query heads that share a key head
+constexpr int TILE_CELLS = 8;    // cells whose keys or values are converted at a time
+constexpr int LONGEST    = 256;  // largest length of a head
+constexpr int MOST       = 64;   // query heads that share a key head
 
 inline __m256 exponential(__m256 x) {
     // e^x = 2^n e^r with |r| <= ln 2 / 2; a polynomial for e^r (Cephes' expf, Moshier). Below -87 it is nothing.

@@ -9,8 +9,8 @@
 
 namespace webchat {
 
-constexpr int   TILE_ROWS     = 4;       // rows of the right-hand side that are multiplied together
-constexpr float SMALLEST = 1e-30f;  // values below this are nothing: their inverse would be infinite
+constexpr int   TILE_ROWS = 4;       // rows of the right-hand side that are multiplied together
+constexpr float SMALLEST  = 1e-30f;  // values below this are nothing: their inverse would be infinite
 
 // The right-hand side in eight bits: blocks of 32 with one scale, as in llama.cpp's Q8_0 (but the scale keeps 32 bits).
 // A row's values, scales and sums follow each other in memory.
