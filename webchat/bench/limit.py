@@ -1,8 +1,8 @@
 """The machine's own limit: to write one token, every weight must come from memory once.
 
-So no single stream can write more tokens per second than the memory's bandwidth holds files of weights (the roofline
-model of Williams, Waterman and Patterson, 2009, at one operation per weight). Streams together can: one reading of the
-weights serves a whole batch.
+So no single stream that computes its tokens one by one can write more of them per second than the memory's bandwidth
+holds files of weights (the roofline model of Williams, Waterman and Patterson, 2009, at one operation per weight).
+Streams together can, and guesses: one reading of the weights serves a whole batch.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def _limit(results: Results) -> list[str]:
     first = (
         f"This machine reads {limit.bandwidth / 1e9:.1f} GB/s from memory, and one token takes "
         f"{limit.bytes_per_token / 1e6:.0f} MB of weights: "
-        f"at most {limit.tokens_per_second:.1f} tokens/s for one stream."
+        f"at most {limit.tokens_per_second:.1f} tokens/s for one stream without guesses."
     )
     return [
         first,

@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 _WORTH_RESTORING = 16  # tokens that need not be computed; for fewer a slot's own are as good
 _WORTH_PARKING = 32
-_MOST_BEGINNINGS = 8  # the personas, and some system texts of programs
+_MOST_BEGINNINGS = 8  # the personas of some shops' names and models that were served
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""llama.cpp behind one class: the only place that imports ``llama_cpp``.
+"""llama.cpp behind one class: with its files' readers (``llama_*``) the only place that imports ``llama_cpp``.
 
 Everything here but ``tokenize`` belongs to the engine's thread: a llama.cpp context used from two threads crashes.
 """
