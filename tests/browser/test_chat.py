@@ -94,6 +94,19 @@ def test_stop_keeps_the_text_and_frees_the_model(visit, site):
     assert answers(page).count() == 1
 
 
+def test_an_answer_that_grew_too_long_goes_on_when_asked_to(visit):
+    page = visit()
+    ask(page, LONG)
+    expect(finished(page).locator(".outcome")).to_have_text("回答较长，到这里为止。")
+    page.reload()
+    page.get_by_role("button", name="继续").click()
+    expect(page.locator(".message[data-role=visitor] .text").last).to_have_text("请继续。")
+    expect(answers(page)).to_have_count(2)
+    expect(answers(page).first.locator(".outcome")).to_be_visible()
+    expect(answers(page).first.get_by_role("button", name="继续")).to_be_hidden()  # it would continue the last one
+    assert len(finished(page).locator(".prose").inner_text()) > 0
+
+
 def test_reload_in_the_middle_goes_on_where_it_was(visit, site):
     page = visit()
     ask(page, LONG)

@@ -9,6 +9,8 @@ from support.page import Page
 from support.visitor import HTMX, Visitor, let_finish, text_of
 
 from webchat.storage import conversations
+from webchat.storage.tables import Message, utc_now
+from webchat.web.fragments import view_of
 
 FAQ, ANSWER = "怎么退货？", "七天内可以退货。"
 
@@ -140,6 +142,59 @@ def test_a_visitors_own_conversations_are_listed_newest_first(alice, bob):
     assert [link.text.strip() for link in Page(bob.get("/").text).root.by_class("history-subject")] == [
         "今天天气怎么样"
     ]
+
+
+# ---- answers at their limit -----------------------------------------------------------------------
+
+
+def go_on_button(message):
+    """The button under an answer that asks for the rest of it; None when it has none."""
+    (form,) = message.element.by_class("go-on") or [None]
+    return form and next(element for element in form.walk() if element.tag == "button")
+
+
+def test_an_answer_that_ended_at_its_limit_says_so_and_offers_to_go_on(site, alice):
+    conversation = alice.ask("随便说点什么吧")  # the model of these tests never ends by itself
+    let_finish(site, conversation)
+    answer = alice.page(conversation).messages[1]
+    assert answer.status == "done"
+    assert [outcome.text for outcome in answer.element.by_class("outcome")] == ["回答较长，到这里为止。"]
+    assert go_on_button(answer).text == "继续"
+    assert not answer.can_retry
+    conversation = alice.ask(FAQ)
+    assert alice.page(conversation).messages[1].element.by_class("outcome") == []
+    assert go_on_button(alice.page(conversation).messages[1]) is None
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX], ids=["a plain form", "htmx"])
+def test_asked_to_go_on_the_model_gets_an_ordinary_question_once(site, alice, headers):
+    conversation = alice.ask("随便说点什么吧")
+    let_finish(site, conversation)
+    page = alice.page(conversation)
+    form = page.messages[1].element.by_class("go-on")[0]
+    fields = {
+        element.attributes["name"]: element.attributes["value"]
+        for element in form.walk()
+        if element.tag in ("input", "button")
+    }
+    for _ in range(2):
+        response = alice.post(form.attributes["action"], headers=headers, **fields)
+        assert response.status_code == (200 if headers else 303)
+        page.apply(response.text if headers else "")
+        let_finish(site, conversation)
+    said = alice.said(conversation)
+    assert [(message["role"], message["status"]) for message in said] == [
+        ("visitor", "done"),
+        ("assistant", "done"),
+    ] * 2
+    assert said[2]["text"] in ("请继续。", "Please continue.")
+
+
+@pytest.mark.parametrize(("answer", "asking"), [("大海", "请继续。"), ("the sea", "Please continue.")])
+def test_the_rest_is_asked_for_in_the_language_of_the_answer(site, alice, answer, asking):
+    message = Message(id=1, role="assistant", text=answer, status="done", finish_reason="length", created_at=utc_now())
+    with site.test_request_context(headers={"Accept-Language": "en", "Cookie": alice.cookie}):
+        assert view_of(message).go_on == asking
 
 
 # ---- once --------------------------------------------------------------------------------------

@@ -77,6 +77,17 @@ def test_twenty_conversations_at_once_each_get_their_own_answers_whole(server, o
                 assert stored[answer].replace("\r", "\n").startswith(text.replace("\r", "\n"))
 
 
+def test_an_answer_that_ended_at_its_limit_says_so_at_once_and_in_the_first_frame(server, open_page):
+    alice = server.visitor()
+    conversation = alice.ask("随便说点什么吧")
+    pages = [open_page(server, alice, conversation)]
+    pages[0].wait_for_status("done")
+    pages.append(open_page(server, alice, conversation))
+    for page in pages:
+        assert "回答较长，到这里为止。" in page.wait_for_status("done").element.text
+        assert page.thread() == alice.page(conversation).thread()
+
+
 def test_a_second_tab_sees_the_same(server, open_page):
     alice = server.visitor()
     conversation = alice.ask("怎么退货？")

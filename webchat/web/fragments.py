@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from flask import render_template
+from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from markupsafe import Markup, escape
 
+from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import failure_of
 from webchat.storage.tables import RETRYABLE, UNFINISHED
-from webchat.web.i18n import local_time
+from webchat.web.i18n import local_time, locale
 from webchat.web.markdown import render_markdown
 
 if TYPE_CHECKING:
@@ -30,7 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """A message as its template needs it; ``html`` is None while the text still grows."""
+    """A message as its template needs it.
+
+    Attributes:
+        html: the text rendered; None while it still grows.
+        go_on: how to ask for the rest of an answer that ended at its limit; None for any other.
+    """
 
     id: int
     role: str
@@ -44,6 +50,7 @@ class MessageView:
     datetime: str
     queue_note: str | None
     failure: str | None
+    go_on: str | None
     can_retry: bool
     can_stop: bool
 
@@ -66,9 +73,16 @@ def view_of(message: Message, run: Run | None = None) -> MessageView:
         datetime=message.created_at.isoformat(timespec="seconds"),
         queue_note=queue_note(run.queued) if run and run.queued and not text else None,
         failure=failure_sentence(failure_of(message)) if message.status in ("failed", "interrupted") else None,
+        go_on=_asking_for_the_rest(text) if message.finish_reason == "length" else None,
         can_retry=answer and message.status in RETRYABLE,
         can_stop=unfinished,
     )
+
+
+def _asking_for_the_rest(text: str) -> str:
+    """In the language of the answer, so that the model does not change it in the middle of a text."""
+    with force_locale("zh_CN" if has_han(text) else locale()):
+        return _("Please continue.")
 
 
 def source_label(source: str | None) -> str | None:
