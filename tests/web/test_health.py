@@ -20,14 +20,15 @@ NO_MODEL = {"model": "The model is not running; the log says why."}  # where its
 def readiness(app):
     response = app.test_client().get("/readyz", headers={"Accept-Language": "en"})
     assert response.mimetype == "application/json"
-    assert (response.status_code == 200) == (response.json["problems"] == {})
+    assert set(response.json) == {"status", "problems"}
+    assert (response.json["status"] == "ready") == (response.json["problems"] == {})
     assert ("Retry-After" in response.headers) == (response.status_code == 503)
-    assert response.json["status"] == ("ready" if response.status_code == 200 else "unavailable")
-    return response.status_code, response.json["problems"]
+    assert response.status_code == (200 if response.json["status"] in ("ready", "degraded") else 503)
+    return response.json["status"], response.json["problems"]
 
 
 def wait_until_ready(app):
-    wait_until(lambda: readiness(app) == (200, {}))
+    wait_until(lambda: readiness(app) == ("ready", {}))
 
 
 def metrics_of(app):
@@ -66,7 +67,7 @@ def test_while_the_model_loads_the_site_is_up_and_not_ready(new_app, endless_mod
     app = new_app(LocalEngine("tiny", load, max_running=2, max_waiting=4))
     try:
         wait_until(lambda: "database" not in readiness(app)[1])
-        assert readiness(app) == (503, {"model": "The model is being loaded."})
+        assert readiness(app) == ("loading", {"model": "The model is being loaded."})
         assert app.test_client().get("/healthz").status_code == 200
         alice = Visitor.of(app)
         conversation = alice.ask("随便说点什么吧")  # waits for the model and is not lost
@@ -83,20 +84,36 @@ def test_a_model_that_could_not_be_loaded_is_said_in_a_sentence(new_app):
         raise EngineUnavailable("no memory for 8192 cells of KV cache beside the model")
 
     app = new_app(LocalEngine("tiny", load, max_running=2, max_waiting=4))
-    wait_until(lambda: readiness(app) == (503, NO_MODEL))
+    wait_until(lambda: readiness(app) == ("failed", NO_MODEL))
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"<html>not found</html>", b"\0" * 100_000])
 def test_a_model_file_that_is_none_is_said_in_a_sentence(new_app, tmp_path, content):
     (tmp_path / "broken.gguf").write_bytes(content)
     app = new_app(model=str(tmp_path / "broken.gguf"))
-    wait_until(lambda: readiness(app) == (503, NO_MODEL))
+    wait_until(lambda: readiness(app) == ("failed", NO_MODEL))
     assert app.test_client().get("/healthz").status_code == 200
+
+
+def test_of_two_troubles_the_worse_one_counts(new_app, data_dir, endless_model):
+    loads = threading.Event()
+
+    def load():
+        loads.wait(60)
+        return LlamaBackend(endless_model, sequences=4, cells=4096, threads=1)
+
+    engine = LocalEngine("tiny", load, max_running=2, max_waiting=4)
+    app = new_app(engine, database_url=f"sqlite:///file:{data_dir}/webchat.db?mode=ro&uri=true")
+    try:
+        wait_until(lambda: readiness(app)[0] == "failed")
+        assert set(readiness(app)[1]) == {"model", "database"}
+    finally:
+        loads.set()
 
 
 def test_a_database_that_cannot_be_written_makes_the_site_not_ready(new_app, data_dir):
     app = new_app(database_url=f"sqlite:///file:{data_dir}/webchat.db?mode=ro&uri=true")
-    wait_until(lambda: readiness(app) == (503, {"database": "The database is read-only."}))
+    wait_until(lambda: readiness(app) == ("failed", {"database": "The database is read-only."}))
     assert app.test_client().get("/healthz").status_code == 200
 
 
@@ -104,7 +121,7 @@ def test_a_database_that_cannot_be_written_any_more_makes_the_site_not_ready(new
     app = new_app()
     wait_until_ready(app)
     (data_dir / "webchat.db").rename(data_dir / "gone.db")
-    wait_until(lambda: readiness(app)[0] == 503)
+    wait_until(lambda: readiness(app)[0] == "failed")
     assert app.test_client().get("/healthz").status_code == 200
     for leftover in data_dir.glob("webchat.db*"):
         leftover.unlink()
@@ -116,7 +133,7 @@ def test_a_database_that_cannot_be_written_any_more_makes_the_site_not_ready(new
 
 
 def test_a_missing_model_file_is_said_and_official_answers_still_come(without_model):
-    wait_until(lambda: readiness(without_model) == (503, NO_MODEL))
+    wait_until(lambda: readiness(without_model) == ("failed", NO_MODEL))
     alice = Visitor.of(without_model)
     conversation = alice.ask("怎么退货？")
     assert alice.said(conversation)[1]["text"] == "七天内可以**退货**。"

@@ -85,10 +85,17 @@ def test_while_the_server_is_away_official_answers_come_and_the_page_says_so(app
     assert "AI 回答暂时不可用" in page.root.by_class("banner")[0].text
     assert answered(app, alice, "怎么退货？")["text"] == "七天内可以退货。"
     assert answered(app, alice, FOR_THE_MODEL)["status"] == "failed"
-    assert app.test_client().get("/readyz").status_code == 503
+    ready = app.test_client().get("/readyz", headers={"Accept-Language": "en"})
+    assert (ready.status_code, ready.json["status"]) == (200, "degraded")  # no reason to send visitors elsewhere
+    assert ready.json["problems"] == {
+        "model": "The model's server cannot be used; the log says why. The FAQ goes on answering."
+    }
+    assert "Retry-After" not in ready.headers
+    assert "webchat_engine_ready 0.0" in app.test_client().get("/metrics").text
 
     upstream.open()
     wait_until(lambda: state(app) == "ready")
+    assert app.test_client().get("/readyz").json == {"status": "ready", "problems": {}}
     assert Page(alice.get("/").text).root.by_class("banner") == []
     assert alice.post(f"/c/{conversation}/messages/{broken['id']}/retry").status_code == 303
     let_finish(app, conversation)

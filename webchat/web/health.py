@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from flask import Blueprint, Response, jsonify
 from flask_babel import gettext as _
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
+Readiness = Literal["ready", "degraded", "loading", "failed"]
+Finding = tuple[Readiness, str]  # what the trouble makes of the site, and a sentence
+
 bp = Blueprint("health", __name__)
+_FROM_BEST_TO_WORST: tuple[Readiness, ...] = ("ready", "degraded", "loading", "failed")
+_SERVING: tuple[Readiness, ...] = ("ready", "degraded")
 _LOOK_AGAIN = 5  # seconds
 limiter.exempt(bp)
 
@@ -32,12 +37,14 @@ def healthz() -> Response:
 
 @bp.get("/readyz")
 def readyz() -> tuple[Response, int]:
-    """Say whether questions can be answered, and if not, what is missing."""
+    """Say whether questions can be answered, and if not all of them, what is missing."""
     problems = _problems(services())
-    response = jsonify(status="unavailable" if problems else "ready", problems=problems)
-    if problems:
-        response.headers["Retry-After"] = str(_LOOK_AGAIN)
-    return response, 503 if problems else 200
+    status = max((found for found, _ in problems.values()), key=_FROM_BEST_TO_WORST.index, default="ready")
+    response = jsonify(status=status, problems={part: sentence for part, (_, sentence) in problems.items()})
+    if status in _SERVING:
+        return response, 200
+    response.headers["Retry-After"] = str(_LOOK_AGAIN)
+    return response, 503
 
 
 @bp.get("/metrics")
@@ -48,22 +55,34 @@ def metrics() -> Response:
     return Response(generate_latest(registry), mimetype=CONTENT_TYPE_LATEST)
 
 
-def _problems(parts: Services) -> dict[str, str]:
-    problems = {}
-    engine = parts.engine.stats()
-    if engine.state == "loading":
-        problems["model"] = _("The model is being loaded.")
-    elif engine.state != "ready":
-        problems["model"] = _("The model is not running; the log says why.")  # to strangers, no paths
+def _problems(parts: Services) -> dict[str, Finding]:
+    found = {"model": _model_problem(parts), "database": _database_problem(parts)}
+    return {part: finding for part, finding in found.items() if finding}
+
+
+def _model_problem(parts: Services) -> Finding | None:
+    """Its sentence is for strangers: no paths, no addresses."""
+    match parts.engine.stats().state:
+        case "ready":
+            return None
+        case "loading":
+            return "loading", _("The model is being loaded.")
+        case "failed" if parts.settings.engine_url:  # all processes miss it alike, and each still has its FAQ
+            return "degraded", _("The model's server cannot be used; the log says why. The FAQ goes on answering.")
+        case _:
+            return "failed", _("The model is not running; the log says why.")
+
+
+def _database_problem(parts: Services) -> Finding | None:
     try:
         parts.database.ping()
     except StorageUnavailable as error:
-        problems["database"] = str(error)
+        return "failed", str(error)
     if parts.leases.problem:  # they are written, so this also sees a database that can only be read
-        problems.setdefault("database", parts.leases.problem)
-    elif not parts.leases.settled:
-        problems.setdefault("database", _("Answers that were interrupted are being closed."))
-    return problems
+        return "failed", parts.leases.problem
+    if not parts.leases.settled:
+        return "loading", _("Answers that were interrupted are being closed.")
+    return None
 
 
 class _Figures:
