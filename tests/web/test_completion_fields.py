@@ -43,8 +43,8 @@ PASSES = {
     "top_k": [0, 40],
     "min_p": [0.05],
     "repeat_penalty": [1, 1.3],
-    "max_tokens": [1, 10**18],
-    "max_completion_tokens": [5],
+    "max_tokens": [1, 10**18, 1e9],
+    "max_completion_tokens": [5, 5.0],
     "stop": ["x", [], ["a", "b", "c", "d"], "好" * 100],
     "stream": [True, False],
 }
@@ -76,7 +76,7 @@ REFUSED = {
     "min_p": [1.1],
     "repeat_penalty": [0, 0.9, 3],
     "seed": [1.5, "1", True, 2**63, -(2**63) - 1],
-    "max_tokens": [0, -1, 1.5, "10", False, 10**30],
+    "max_tokens": [0, -1, 1.5, "10", False, 10**30, 1e30, math.nan, math.inf],
     "max_completion_tokens": [0],
     "stop": ["", [""], ["a"] * 5, 5, False, {}, [1], [None], "x" * 101, "\ud800", ["a", "\udfff"]],
     "stream": ["true", 1],
@@ -129,6 +129,14 @@ def test_a_refusal_tells_what_would_pass():
 def test_the_length_has_two_names_that_must_agree():
     assert fields.read_request(ASKED | {"max_tokens": 7, "max_completion_tokens": 7}).wish.max_new_tokens == 7
     assert refused(ASKED | {"max_tokens": 7, "max_completion_tokens": 8}).param == "max_tokens"
+
+
+@pytest.mark.parametrize("name", ["max_tokens", "seed", "top_k"])
+def test_a_whole_number_is_one_however_it_is_written(name):
+    written, whole = (fields.read_request(ASKED | json.loads(f'{{"{name}": {value}}}')) for value in ("1e3", "1000"))
+    assert written == whole
+    value = written.wish.max_new_tokens if name == "max_tokens" else written.wish.sampling[name]
+    assert isinstance(value, int)
 
 
 @pytest.mark.parametrize(

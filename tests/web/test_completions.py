@@ -221,7 +221,7 @@ def test_webchat_puts_its_persona_first_and_cleans_the_question(program, asked):
 
 
 def test_only_the_model_of_webchat_leaves_old_turns_out(program, bare):
-    """The site's engine has room for 8,192 tokens, of which a conversation may take 2,048."""
+    """The site's engine has room for 5,120 tokens, of which a conversation may take 2,048."""
     turn = [{"role": "user", "content": "三" * 200}, {"role": "assistant", "content": "四" * 200}]
     messages = [*turn * 2, {"role": "user", "content": OPEN}]
     kept = program.chat.completions.create(model="webchat", messages=messages).usage.prompt_tokens
@@ -392,15 +392,26 @@ def test_what_cannot_be_read_is_refused(site, body, status):
     assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-@pytest.mark.parametrize("wish", [{"max_tokens": 10**9}, {"messages": [{"role": "user", "content": "五" * 3000}]}])
-def test_what_does_not_fit_the_context_is_refused(program, bare, wish):
-    error = refusal(program.chat.completions.create, **question(OPEN, model=bare) | wish)
-    assert (error.status_code, error.code) == (400, "context_length_exceeded")
+def test_what_does_not_fit_the_context_is_refused(program, bare):
+    """The site's engine has room for 5,120 tokens; every Chinese character is three of the tiny model's."""
+    error = refusal(program.chat.completions.create, **question("五" * 3000, model=bare))
+    assert (error.status_code, error.code, error.param) == (400, "context_length_exceeded", "messages")
+    assert "an answer of 24 tokens do not fit the model's context of 5120 tokens together" in error.message
 
 
 def test_the_whole_of_webchat_keeps_to_the_sites_context(program):
-    error = refusal(program.chat.completions.create, **question(OPEN, max_tokens=2048))
-    assert (error.status_code, error.code) == (400, "context_length_exceeded")
+    error = refusal(program.chat.completions.create, **question(OPEN, max_tokens=2000))
+    assert (error.status_code, error.code, error.param) == (400, "context_length_exceeded", "messages")
+    assert "an answer of 2000 tokens do not fit the model's context of 2048 tokens together" in error.message
+
+
+@pytest.mark.parametrize(("pipeline", "limit"), [(True, 2048), (False, 5120)])
+@pytest.mark.parametrize("most", [1e9, 10**9, 8192])
+def test_an_answer_that_alone_is_beyond_the_context_is_refused_by_its_length(program, bare, pipeline, limit, most):
+    wanted = question(OPEN, model="webchat" if pipeline else bare, max_tokens=most)
+    error = refusal(program.chat.completions.create, **wanted)
+    assert (error.status_code, error.code, error.param) == (400, "invalid_value", "max_tokens")
+    assert f"max_tokens is too large: {int(most)}. The messages and the answer share {limit} tokens." in error.message
 
 
 @pytest.mark.parametrize(("text", "status"), [("", 400), (" \x07\n", 400), ("六" * 2001, 413)])

@@ -1,10 +1,13 @@
 """A site whose model runs elsewhere: what visitors see of it, and of its absence."""
 
 import threading
+from collections import deque
 
+import openai
 import pytest
 from support.fake_upstream import DEADLINE, FakeUpstream
 from support.page import Page
+from support.program import program_of, question
 from support.visitor import Visitor, let_finish, text_of, wait_until
 
 from webchat.storage import faq
@@ -121,6 +124,18 @@ def test_what_the_server_refuses_is_said_in_the_visitors_words(app, upstream, re
     assert (message.status, message.can_retry) == ("failed", True)
     assert sentence in message.element.text.lower()
     assert "s3cret" not in message.element.text
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_program_is_told_by_400_what_the_server_finds_too_long(app, upstream, stream):
+    """And not that its question is, to be sent again: the server may have meant the length of the answer."""
+    words = "max_tokens is too large: 1000000000. This model's maximum context length is 4096 tokens"
+    upstream.script.append(lambda exchange: exchange.refuse("400 Bad Request", {"message": words}))
+    with program_of(app) as program, pytest.raises(openai.APIError) as refused:
+        deque(program.chat.completions.create(**question(FOR_THE_MODEL, max_tokens=1e9, stream=stream)), maxlen=0)
+    assert (refused.value.code, refused.value.type) == ("context_length_exceeded", "invalid_request_error")
+    assert "an answer of max_tokens do not fit" in refused.value.message
+    assert stream or refused.value.status_code == 400
 
 
 def test_stop_ends_the_answer_and_the_request(app, alice, upstream):

@@ -40,7 +40,12 @@ _BYTES_OF_A_TOKEN = 4  # on average: of English four letters, of Chinese one cha
 
 
 class TooLong(Exception):  # noqa: N818 - a state, named as callers say it
-    """What is asked and the answer do not fit the model's context together."""
+    """Messages and an answer of ``max_new_tokens`` do not fit the context: ``limit`` tokens, where that is known."""
+
+    def __init__(self, max_new_tokens: int, limit: int | None) -> None:
+        super().__init__("messages and answer do not fit the context together")
+        self.max_new_tokens = max_new_tokens
+        self.limit = limit
 
 
 class ModelUnavailable(Exception):  # noqa: N818 - a state, named as callers say it
@@ -156,7 +161,7 @@ class Completions:
         except QueueFull as error:
             raise Busy(error.retry_after) from error
         except PromptTooLong as error:
-            raise TooLong from error
+            raise TooLong(request.max_new_tokens, error.limit) from error
         except EngineError as error:
             raise ModelUnavailable from error
 

@@ -34,7 +34,11 @@ class QueueFull(EngineError):  # noqa: N818 - a state, named as callers say it
 
 
 class PromptTooLong(EngineError):  # noqa: N818 - a state, named as callers say it
-    """The prompt and its answer do not fit the context."""
+    """The prompt and its answer do not fit the context of ``limit`` tokens; None where only the server knows it."""
+
+    def __init__(self, sentence: str, limit: int | None = None) -> None:
+        super().__init__(sentence)
+        self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,7 +116,7 @@ class LocalEngine:
         budget = None if request.context_tokens is None else request.context_tokens - request.max_new_tokens
         prompt = self._usable_template().render(request.messages, budget)
         if prompt is None:
-            raise PromptTooLong("the question alone is longer than the context")
+            raise PromptTooLong("question and answer alone do not fit the context", request.context_tokens)
         return self.submit(
             Request(
                 prompt.tokens,
@@ -147,7 +147,8 @@ class LocalEngine:
         with self._note:
             backend = self._usable()
             if len(request.prompt) + request.max_new_tokens > backend.cells:
-                raise PromptTooLong(f"{len(request.prompt)} tokens do not fit the cache of {backend.cells}")
+                sentence = f"{len(request.prompt)} and {request.max_new_tokens} tokens do not fit the cache"
+                raise PromptTooLong(sentence, backend.cells)
             if self._scheduler.under_way >= self.places:
                 waiting = len(self._scheduler.waiting)
                 raise QueueFull(waiting, retry_after=self._tally.eta(waiting))

@@ -195,6 +195,8 @@ def _most_tokens(given: Mapping[str, Any]) -> int | None:
 
 def _number(given: Mapping[str, Any], name: str, least: int, most: int, kind: type) -> Any:
     value = given[name]
+    if kind is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON has one kind of number: 1e3 is as whole as 1000
     kinds = int if kind is int else int | float
     if not isinstance(value, kinds) or isinstance(value, bool) or not least <= value <= most:  # NaN is not, either
         what = "a whole number" if kind is int else "a number"

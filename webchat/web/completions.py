@@ -15,7 +15,7 @@ from webchat.answering.completions import ChatMessage
 from webchat.answering.events import Delta, Failed
 from webchat.web.api_keys import require_key
 from webchat.web.completion_fields import read_request
-from webchat.web.errors import openai_error
+from webchat.web.errors import openai_error, too_long
 from webchat.web.fragments import failure_sentence
 from webchat.web.limits import key_limit
 from webchat.web.problems import Problem
@@ -152,6 +152,8 @@ def _usage(end: Finished) -> dict[str, Any]:
 
 
 def _broken(event: Failed) -> Problem:
+    if event.failure == "too_long":  # as the model's server has found
+        return too_long()
     return Problem(503, failure_sentence(event.failure), retry_after=1)
 
 

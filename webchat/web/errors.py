@@ -86,9 +86,24 @@ def _no_answer(error: Busy | StillAnswering | ModelUnavailable | TooLong) -> Pro
             return Problem(409, sentence)
         case ModelUnavailable():
             return Problem(503, failure_sentence("no_model"), retry_after=5)
-        case TooLong():  # happens to programs only, in English
-            sentence = "The messages and the answer of at most max_tokens do not fit the model's context together."
-            return Problem(400, sentence, param="messages", code="context_length_exceeded")
+        case TooLong():
+            return too_long(error.max_new_tokens, error.limit)
+
+
+def too_long(max_tokens: int | None = None, limit: int | None = None) -> Problem:
+    """A conversation and its answer beyond the context; happens to programs only, in English.
+
+    Args:
+        max_tokens: how long the answer may become; None for as long as was asked for.
+        limit: what messages and answer share, in tokens; None where only the model's server knows it.
+    """
+    if max_tokens and limit and max_tokens >= limit:  # sending less would not help
+        sentence = f"max_tokens is too large: {max_tokens}. The messages and the answer share {limit} tokens."
+        return Problem(400, sentence, param="max_tokens", code="invalid_value")
+    answer = f"an answer of {max_tokens} tokens" if max_tokens else "an answer of max_tokens"
+    context = f"context of {limit} tokens" if limit else "context"
+    sentence = f"The messages and {answer} do not fit the model's {context} together. Make either of them shorter."
+    return Problem(400, sentence, param="messages", code="context_length_exceeded")
 
 
 def respond(error: Exception) -> Response:
