@@ -38,6 +38,21 @@ def wait_for_text(page, characters=10):
     return text
 
 
+def lose_connections(page):
+    """What cuts the page's socket off, and each that it opens to replace it."""
+    sockets = []
+
+    def connect(socket):
+        if sockets:
+            socket.close(code=1012)
+        else:
+            socket.connect_to_server()
+        sockets.append(socket)
+
+    page.route_web_socket(re.compile(r"/ws\?"), connect)
+    return lambda: sockets[0].close(code=1012)
+
+
 @BOTH_SIZES
 @pytest.mark.parametrize(
     ("question", "source"),
@@ -131,6 +146,26 @@ def test_the_next_turn_remembers_the_first(visit):
     ask(page, "我刚才说我叫什么名字？")
     expect(answers(page)).to_have_count(2)
     assert "小明" in finished(page).inner_text()
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_lost_connection_is_said_and_moves_nothing(visit, width):
+    """A line of its own would push half of the Stop button under the question box."""
+    page = visit(viewport={"width": width, "height": 480})
+    lost = lose_connections(page)
+    page.reload()
+    ask(page, "怎么退货？")
+    finished(page)
+    ask(page, LONG)  # at the lower end of the screen
+    wait_for_text(page)
+    page.get_by_role("button", name="停止").wait_for()
+    lost()
+    expect(page.get_by_text("正在恢复连接…")).to_be_visible()
+    stop = page.get_by_role("button", name="停止").bounding_box()
+    dock = page.locator(".dock").bounding_box()
+    assert stop["y"] + stop["height"] <= dock["y"]
+    page.locator("#connection").evaluate("line => line.hidden = true")
+    assert page.locator(".dock").bounding_box() == dock
 
 
 def test_two_tabs_show_the_same(visit):
