@@ -107,7 +107,10 @@ class Settings(BaseSettings):
         description="Answers the model writes at the same time; of a server at `WEBCHAT_ENGINE_URL`, 32 unless set.",
     )
     max_queue: int = Field(
-        64, ge=1, le=1024, description="Questions that may wait for the model; more are turned away."
+        64,
+        ge=1,
+        le=1024,
+        description="Questions that may wait for the model, programs' in half of it; more are turned away.",
     )
     threads: int = Field(0, ge=0, le=256, description="Processor threads for the model; 0 takes every core.")
     parked_mb: int = Field(

@@ -459,6 +459,16 @@ def held(upstream, engine, count):
     return go, [engine.chat(request(owner="alice")) for _ in range(count)]
 
 
+def test_who_may_have_half_of_the_queue_leaves_the_other_half(upstream, new_engine):
+    engine = new_engine(upstream.url, running=1, waiting=3)
+    go, generations = held(upstream, engine, 2)
+    with pytest.raises(QueueFull):
+        engine.chat(request(queue_share=0.5))
+    generations += [engine.chat(request()) for _ in range(2)]
+    go.set()
+    assert [result(generation)[1] for generation in generations] == ["stop"] * 4
+
+
 def test_who_waits_knows_the_position_and_comes_in_turn(upstream, new_engine):
     engine = new_engine(upstream.url, running=1, waiting=3)
     go, generations = held(upstream, engine, 2)

@@ -346,6 +346,22 @@ def test_a_full_queue_says_when_to_come_back(busy):
     engine.submit(ask(owner="c"))
 
 
+@pytest.mark.parametrize(("waiting", "half"), [(1, 0), (2, 1), (5, 2)])
+def test_who_may_have_half_of_the_queue_leaves_the_other_half(serve, waiting, half):
+    backend = ByteBackend()
+    engine = serve(backend, max_running=1, max_waiting=waiting)
+    backend.gate.hold()
+    generations = [engine.submit(ask(owner=str(number), queue_share=0.5)) for number in range(1 + half)]
+    with pytest.raises(QueueFull) as full:
+        engine.submit(ask(queue_share=0.5))
+    assert full.value.retry_after > 0
+    generations += [engine.submit(ask()) for _ in range(waiting - half)]
+    with pytest.raises(QueueFull):
+        engine.submit(ask())
+    backend.gate.open()
+    assert [result(generation)[1] for generation in generations] == ["stop"] * (1 + waiting)
+
+
 def test_as_many_as_there_are_places_can_come_at_the_same_moment(serve):
     """Nobody is turned away because the engine has not yet admitted those who came before."""
     backend = ByteBackend()

@@ -7,7 +7,7 @@ import openai
 import pytest
 from sqlalchemy import func, select
 from support.program import new_key, program_of, question, text_of_stream
-from support.visitor import Visitor, wait_until, wait_until_idle
+from support.visitor import Visitor, let_finish, wait_until, wait_until_idle
 
 from webchat.answering.completions import Completion
 from webchat.answering.events import Delta, Finished
@@ -429,17 +429,43 @@ def test_without_a_model_what_webchat_knows_still_comes(new_app):
             assert int(error.response.headers["Retry-After"]) > 0
 
 
-def test_a_full_queue_says_when_to_come_back(new_app, held):
-    app = new_app(held.engine(max_running=1, max_waiting=1))
+def test_programs_that_fill_their_half_of_the_queue_leave_visitors_the_other(new_app, held):
+    app = new_app(held.engine(max_running=1, max_waiting=4))
     wait_until_idle(app)
     held.hold()
     with program_of(app) as program:
-        streams = [program.chat.completions.create(**question(OPEN, stream=True)) for _ in range(2)]
-        error = refusal(program.chat.completions.create, **question(OPEN))
-        assert error.status_code == 503
-        assert int(error.response.headers["Retry-After"]) > 0
+        streams = [program.chat.completions.create(**question(OPEN, stream=True)) for _ in range(1 + 2)]
+        for model in ("webchat", "tiny"):
+            error = refusal(program.chat.completions.create, **question(OPEN, model=model))
+            assert (error.status_code, error.code) == (429, "rate_limit_exceeded")
+            assert int(error.response.headers["Retry-After"]) > 0
+        visitors = [Visitor.of(app) for _ in range(2)]
+        conversations = [visitor.ask(OPEN) for visitor in visitors]
+        assert Visitor.of(app).send(OPEN).status_code == 503  # now it is full for everyone
         held.let_go()
         assert all(list(stream)[-1].choices[0].finish_reason == "length" for stream in streams)
+        for visitor, conversation in zip(visitors, conversations, strict=True):
+            let_finish(app, conversation)
+            assert visitor.said(conversation)[1]["status"] == "done"
+        assert program.chat.completions.create(**question(OPEN)).source == "model"
+
+
+def test_visitors_may_take_the_places_that_programs_might_have_had(new_app, held):
+    app = new_app(held.engine(max_running=1, max_waiting=4))
+    wait_until_idle(app)
+    held.hold()
+    for _ in range(3):
+        Visitor.of(app).ask(OPEN)
+    with program_of(app) as program:
+        wait_until(lambda: sum(_under_way(app)) == 3)
+        assert refusal(program.chat.completions.create, **question(OPEN)).status_code == 429
+        assert program.chat.completions.create(**question("你是谁？")).source == "rule"
+    held.let_go()
+
+
+def _under_way(app):
+    stats = app.extensions["webchat"].engine.stats()
+    return stats.running, stats.waiting
 
 
 def test_an_engine_that_ends_is_an_error_in_the_middle_of_the_stream(new_app, held):

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from webchat.answering.events import Delta, Failed, Finished
 from webchat.answering.normalise import has_han
 from webchat.answering.persona import persona
-from webchat.answering.pipeline import Busy
 from webchat.answering.run import failure_from
 from webchat.engine.generation import Ended, EngineError, PromptTooLong, QueueFull, Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest, Role
@@ -31,12 +30,22 @@ if TYPE_CHECKING:
     from webchat.storage.database import Database
     from webchat.storage.tables import Language
 
-__all__ = ["ChatMessage", "Completion", "Completions", "ModelUnavailable", "Role", "TooLong", "Wish"]
+__all__ = ["ChatMessage", "Completion", "Completions", "ModelUnavailable", "Role", "ShareTaken", "TooLong", "Wish"]
 
 # The model as it is, without the habits that make a small one pleasant to chat with.
 _PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repeat_penalty=1.0)
+# Of the waiting queue: a program may ask as often as it likes, and must not leave visitors standing at the door.
+_SHARE_OF_PROGRAMS = 0.5
 _LOADING_PATIENCE = 10.0  # seconds a request waits for a model that is still being loaded
 _BYTES_OF_A_TOKEN = 4  # on average: of English four letters, of Chinese one character and a third
+
+
+class ShareTaken(Exception):  # noqa: N818 - a state, named as callers say it
+    """As much of the queue is taken as programs may fill; try again in ``retry_after`` seconds."""
+
+    def __init__(self, retry_after: float) -> None:
+        super().__init__("the programs' share of the model's queue is taken")
+        self.retry_after = retry_after
 
 
 class TooLong(Exception):  # noqa: N818 - a state, named as callers say it
@@ -102,7 +111,7 @@ class Completions:
         """Answer as the page would: rules, then the FAQ, then the model with its persona and what was said before.
 
         Raises:
-            Busy, ModelUnavailable, TooLong: only the model could answer, and it cannot.
+            ShareTaken, ModelUnavailable, TooLong: only the model could answer, and it cannot.
         """
         *_, question = wish.messages
         if known := self._answerer.known_answer(question.text):
@@ -113,7 +122,7 @@ class Completions:
         """Have the model go on with the messages as they are; nothing is added and nothing is left out.
 
         Raises:
-            Busy, ModelUnavailable, TooLong: the model cannot answer.
+            ShareTaken, ModelUnavailable, TooLong: the model cannot answer.
         """
         return self._generate(wish.messages, wish, _PLAIN, None)
 
@@ -150,6 +159,7 @@ class Completions:
             dataclasses.replace(usual, **wish.sampling),
             wish.stop,
             owner=uuid.uuid4().hex,
+            queue_share=_SHARE_OF_PROGRAMS,
         )
         generation = self._submit(request)
         return Completion("model", _events(generation), cancel=lambda: self._engine.cancel(generation))
@@ -159,7 +169,7 @@ class Completions:
             self._engine.wait_until_ready(_LOADING_PATIENCE)
             return self._engine.chat(request)
         except QueueFull as error:
-            raise Busy(error.retry_after) from error
+            raise ShareTaken(error.retry_after) from error
         except PromptTooLong as error:
             raise TooLong(request.max_new_tokens, error.limit) from error
         except EngineError as error:

@@ -64,6 +64,7 @@ class Request:
         stop: strings that end the answer and are not part of it.
         owner: whose turn it is; waiting requests are served round owners, not in a line.
         patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
+        queue_share: the part of the waiting queue that it may join; once so much is taken, the rest is for others.
         keep: whether what was computed for the prompt is to outlive the process.
         head: how many tokens of the prompt are its system text, which others share.
     """
@@ -74,6 +75,7 @@ class Request:
     stop: tuple[str, ...] = ()
     owner: str = ""
     patience: float | None = None
+    queue_share: float = 1.0
     keep: bool = False
     head: int = 0
 

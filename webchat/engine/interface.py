@@ -35,6 +35,7 @@ class ChatRequest:
         stop: strings that end the answer and are not part of it.
         owner: whose turn it is; waiting requests are served round owners, not in a line.
         patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
+        queue_share: the part of the waiting queue that it may join; once so much is taken, the rest is for others.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -44,6 +45,7 @@ class ChatRequest:
     stop: tuple[str, ...] = ()
     owner: str = ""
     patience: float | None = None
+    queue_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Engine(Protocol):
         Raises:
             EngineUnavailable: there is no model.
             PromptTooLong: persona and question alone, or a prompt of which nothing may be left out, do not fit.
-            QueueFull: too many are waiting.
+            QueueFull: too many are waiting, for its share of the queue.
         """
         ...
 

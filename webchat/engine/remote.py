@@ -17,7 +17,7 @@ import structlog
 
 from webchat.engine.generation import EngineClosed, EngineError, EngineUnavailable, PromptTooLong, QueueFull
 from webchat.engine.remote_job import Patience, RemoteJob
-from webchat.engine.scheduler import in_turn
+from webchat.engine.scheduler import in_turn, places
 from webchat.engine.tally import Tally
 from webchat.engine.upstream import TryFailed, Upstream
 from webchat.engine.watch import JITTER, Watch
@@ -60,11 +60,11 @@ class RemoteEngine:
         on_death: Callable[[BaseException], None] | None = None,
     ) -> None:
         self.name = model or _NAMELESS
-        self.places = max_running + max_waiting
+        self.places = places(max_running, max_waiting)
         self._upstream = Upstream(address)
         self._wanted = model
         self._watch = Watch(self._upstream, model, self._judge)
-        self._max_running = max_running
+        self._max_running, self._max_waiting = max_running, max_waiting
         self._patience = patience
         self._on_death = on_death
         self._note = threading.Condition()  # guards what follows
@@ -99,7 +99,7 @@ class RemoteEngine:
         job = RemoteJob(request)
         with self._note:
             self._require_ready()
-            if self._under_way >= self.places:
+            if self._under_way >= places(self._max_running, self._max_waiting, request.queue_share):
                 raise QueueFull(len(self._waiting), retry_after=self._tally.eta(len(self._waiting)))
             self._waiting.append(job)
             self._loop.call_soon_threadsafe(self._enlist, job)

@@ -101,6 +101,11 @@ def in_turn(waiting: Sequence[T], running: Sequence[T], owner: Callable[[T], str
     return [job for _, _, job in sorted(ranked, key=lambda item: item[:2])]
 
 
+def places(max_running: int, max_waiting: int, queue_share: float = 1.0) -> int:
+    """How many can be under way, running and waiting, among those who may join so much of the queue."""
+    return max_running + int(max_waiting * queue_share)
+
+
 class Scheduler:
     """Waiting and running jobs. Not thread-safe: the worker calls it under its lock."""
 
@@ -117,12 +122,16 @@ class Scheduler:
     @property
     def places(self) -> int:
         """How many jobs there is room for, running and waiting."""
-        return self.max_running + self.max_waiting
+        return places(self.max_running, self.max_waiting)
 
     @property
     def under_way(self) -> int:
         """How many jobs there are. Those that wait for the next step to be admitted wait for nobody."""
         return len(self.running) + len(self.waiting)
+
+    def takes(self, request: Request) -> bool:
+        """Whether there is room for this request."""
+        return self.under_way < places(self.max_running, self.max_waiting, request.queue_share)
 
     def add(self, generation: Generation, request: Request) -> None:
         """Put a request at the end of the queue."""

@@ -125,6 +125,7 @@ class LocalEngine:
                 stop=request.stop,
                 owner=request.owner,
                 patience=request.patience,
+                queue_share=request.queue_share,
                 head=prompt.head,
             )
         )
@@ -140,7 +141,7 @@ class LocalEngine:
             ValueError: the prompt is empty, or no token is asked for.
             EngineUnavailable: there is no model.
             PromptTooLong: prompt and answer do not fit the cache.
-            QueueFull: too many are waiting.
+            QueueFull: too many are waiting, for its share of the queue.
         """
         if not request.prompt or request.max_new_tokens < 1:
             raise ValueError("a request needs a prompt and room for a token")
@@ -149,7 +150,7 @@ class LocalEngine:
             if len(request.prompt) + request.max_new_tokens > backend.cells:
                 sentence = f"{len(request.prompt)} and {request.max_new_tokens} tokens do not fit the cache"
                 raise PromptTooLong(sentence, backend.cells)
-            if self._scheduler.under_way >= self.places:
+            if not self._scheduler.takes(request):
                 waiting = len(self._scheduler.waiting)
                 raise QueueFull(waiting, retry_after=self._tally.eta(waiting))
             generation = Generation()

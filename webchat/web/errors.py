@@ -15,7 +15,7 @@ from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 
-from webchat.answering.completions import ModelUnavailable, TooLong
+from webchat.answering.completions import ModelUnavailable, ShareTaken, TooLong
 from webchat.answering.pipeline import Busy, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
 from webchat.web.fragments import failure_sentence, notice
@@ -58,7 +58,7 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             problem = error
-        case Busy() | StillAnswering() | ModelUnavailable() | TooLong():
+        case Busy() | StillAnswering() | ModelUnavailable() | ShareTaken() | TooLong():
             problem = _no_answer(error)
         case StorageUnavailable():
             sentence = _("We cannot save anything right now, so nothing was sent. Please try again later.")
@@ -76,7 +76,7 @@ def problem_of(error: Exception) -> Problem:
     return problem
 
 
-def _no_answer(error: Busy | StillAnswering | ModelUnavailable | TooLong) -> Problem:
+def _no_answer(error: Busy | StillAnswering | ModelUnavailable | ShareTaken | TooLong) -> Problem:
     match error:
         case Busy():
             sentence = _("Many people are asking right now. Please try again in a moment.")
@@ -86,6 +86,9 @@ def _no_answer(error: Busy | StillAnswering | ModelUnavailable | TooLong) -> Pro
             return Problem(409, sentence)
         case ModelUnavailable():
             return Problem(503, failure_sentence("no_model"), retry_after=5)
+        case ShareTaken():  # happens to programs only, in English
+            sentence = "The part of the waiting queue that programs may fill is full. Please try again in a moment."
+            return Problem(429, sentence, retry_after=error.retry_after)
         case TooLong():
             return too_long(error.max_new_tokens, error.limit)
 
