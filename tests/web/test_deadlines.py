@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import socket
+from urllib.parse import urlencode
+
 import pytest
+from support.page import Page
+from support.program import program_at
 
 HALF_SENT = {
     "the head": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ",
@@ -17,10 +22,66 @@ def test_who_sends_half_a_request_is_hung_up_on(new_server, what):
     for client in clients:
         client.sendall(HALF_SENT[what])
     for client in clients:
-        while client.recv(4096):
-            pass
+        answer = read_to_the_end(client)
+        assert answer.startswith(b"HTTP/1.1 408 " if what == "the body" else b"")
         client.close()
     assert server.status("/healthz") == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "kind"),
+    [
+        ("/chat", "Content-Type: application/json", b"application/problem+json"),
+        ("/v1/chat/completions", "Authorization: Bearer {key}", b'"type":"invalid_request_error"'),
+        ("/c/new/messages", "Content-Type: application/x-www-form-urlencoded", b"<!doctype html>"),
+        ("/c/new/messages", "Content-Type: application/x-www-form-urlencoded\r\nHX-Request: true", b"<hx-partial"),
+        ("/chat", "Content-Type: application/json\r\nTransfer-Encoding: chunked", b"application/problem+json"),
+    ],
+    ids=["a program", "a program of OpenAI's", "a form", "htmx", "in chunks"],
+)
+def test_who_is_late_is_told_so_in_its_own_way(impatient, path, headers, kind):
+    with program_at(impatient) as program:
+        headers = headers.format(key=program.api_key)
+    length = "" if "chunked" in headers else "Content-Length: 1000\r\n"
+    client = impatient.connect()
+    client.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nAccept-Language: en\r\n{headers}\r\n{length}\r\n4\r\n".encode())
+    answer = read_to_the_end(client)
+    client.close()
+    assert answer.startswith(b"HTTP/1.1 408 REQUEST TIMEOUT\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert b"did not arrive in time" in answer
+    assert kind in answer.replace(b'": "', b'":"')
+
+
+@pytest.fixture
+def impatient(new_server):
+    return new_server(wsgi="support.impatient_wsgi:app").start().ready()
+
+
+def test_half_a_question_is_no_question(new_server):
+    """A phone that loses its network in the middle of sending; the rest of what was typed may change all."""
+    server = new_server().start().ready()
+    visitor = server.visitor()
+    form = urlencode({"csrf_token": visitor.csrf_token(), "client_id": "half-a-question", "text": "我想退货"}).encode()
+    client = server.connect()
+    client.sendall(
+        b"POST /c/new/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        b"Cookie: %s\r\nContent-Length: %d\r\n\r\n" % (visitor.cookie.encode(), len(form) + 30)
+    )
+    client.sendall(form)
+    client.shutdown(socket.SHUT_WR)
+    assert read_to_the_end(client).startswith(b"HTTP/1.1 400 ")
+    client.close()
+    assert Page(visitor.get("/").text).root.by_class("history-subject") == []
+    again = visitor.send("我想退货的运费谁出", client_id="half-a-question").headers["Location"]
+    assert visitor.said(again.rpartition("/")[2])[0]["text"] == "我想退货的运费谁出"
+
+
+def read_to_the_end(client):
+    answer = b""
+    while piece := client.recv(4096):
+        answer += piece
+    return answer
 
 
 def test_a_long_answer_is_not_late(new_server, endless_model):

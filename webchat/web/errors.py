@@ -13,7 +13,13 @@ import structlog
 from flask import Response, g, jsonify, render_template, request
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
+from werkzeug.exceptions import (
+    ClientDisconnected,
+    HTTPException,
+    MethodNotAllowed,
+    RequestEntityTooLarge,
+    RequestTimeout,
+)
 
 from webchat.answering.completions import ModelUnavailable, ShareTaken, TooLong
 from webchat.answering.pipeline import Busy, StillAnswering
@@ -135,6 +141,7 @@ def _sentence(status: int) -> str:
         403: _("This is not allowed from here."),
         404: _("There is nothing at this address."),
         405: _("This address does not take such a request."),
+        408: _("The request did not arrive in time. Please send it again."),
         413: _("The message is too long."),
         415: _("Send JSON with the header Content-Type: application/json."),
         429: _("That was a lot of questions in a short time. Please wait a little."),
@@ -175,7 +182,7 @@ def _draft() -> dict[str, str] | None:
         return None
     try:
         return {name: request.form.get(name, "") for name in ("text", "client_id")}
-    except RequestEntityTooLarge:
+    except (RequestEntityTooLarge, RequestTimeout, ClientDisconnected):
         return None
 
 

@@ -2,6 +2,7 @@
 
 gunicorn reads and writes without any: a few hundred half-sent requests, or readers that stop reading, would
 take every thread and keep it. Here a whole request has to arrive in time, and every write has to make progress.
+Nor does it tell a body that broke off from a whole one: half a question would be answered as if it had been meant.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from webchat.config import LARGEST_BODY
@@ -35,13 +37,16 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         super().init_process()
 
     def notify(self) -> None:
-        """Tell the first process that this one lives, and hang up on requests that are late; about once a second."""
+        """Tell the first process that this one lives, and wait no more for requests that are late; once a second.
+
+        Only reading ends here: the thread that reads wakes up and can still answer.
+        """
         super().notify()
         now = time.monotonic()
         for conn in [conn for conn, until in self._arriving.copy().items() if until < now]:
             self._arriving.pop(conn, None)
             with suppress(OSError):
-                conn.sock.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(conn.sock, socket.SHUT_RD)  # TLS's own would end the encryption, and writing
 
     def accept(self, listener: socket.socket) -> None:
         """Take a connection; without a free file descriptor wait a little, where gunicorn would die."""
@@ -75,12 +80,45 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn ships no types
         if req._expected_100_continue:  # noqa: SLF001 - gunicorn would say so only after we have waited in vain
             req._expected_100_continue = False  # noqa: SLF001
             conn.sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = req.body.read(LARGEST_BODY + 1)
-        if len(body) > LARGEST_BODY:
+        body = _read_body(req)
+        late = self._arriving.pop(conn, None) is None
+        if late or body is None or len(body) > LARGEST_BODY:
             req.force_close()  # the rest stays unread, and must not be taken for the next request
-        req.body = io.BytesIO(body)
-        self._arriving.pop(conn, None)
+        req.body = _CutOff(late=late) if late or body is None else io.BytesIO(body)
         return super().handle_request(req, conn)
+
+
+class _CutOff(io.RawIOBase):
+    """A body that did not come, or not to its end. What needs it ends with an error that the application can answer."""
+
+    def __init__(self, *, late: bool) -> None:
+        self._late = late
+
+    def readable(self) -> bool:
+        """It looks like any other until it is read."""
+        return True
+
+    def readinto(self, _buffer: object) -> NoReturn:
+        """Refuse, whatever is read and however.
+
+        Raises:
+            RequestTimeout: the client had its time.
+            ClientDisconnected: it has hung up.
+        """
+        # The first process serves nothing, and needs no web framework.
+        from werkzeug.exceptions import ClientDisconnected, RequestTimeout  # noqa: PLC0415
+
+        raise RequestTimeout if self._late else ClientDisconnected
+
+
+def _read_body(req: Request) -> bytes | None:
+    """The body, or more of it than is taken; None when it ends before its announced length."""
+    try:
+        body: bytes = req.body.read(LARGEST_BODY + 1)
+    except NoMoreData:
+        return None
+    announced = next((int(value) for name, value in req.headers if name == "CONTENT-LENGTH"), 0)
+    return body if len(body) >= min(announced, LARGEST_BODY + 1) else None
 
 
 def _bound_writes(sock: socket.socket) -> None:
