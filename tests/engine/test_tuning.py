@@ -459,6 +459,17 @@ def nonsense(path, _tuned, result):
     result.write_text('{"measured": [3]}')
 
 
+@pytest.mark.parametrize("part", ["kernels", "llama_cpp.__version__", "processor"])
+def test_a_result_of_other_kernels_llama_cpp_or_processor_is_not_used(shop, four_bits, tmp_path, monkeypatch, part):
+    tuned = kept(shop, four_bits, tmp_path)
+    assert in_use(shop) == (tuned, [])
+    room = "variants" if part == "processor" else "llama"
+    monkeypatch.setattr(f"webchat.engine.{room}.{part}", "0.0.0" if "version" in part else lambda: "other")
+    path, (warning,) = in_use(shop)
+    assert path == tmp_path / "mine.gguf"
+    assert "webchat model tune" in warning
+
+
 @pytest.mark.parametrize("misfortune", [never, gone, cut_short, changed, nonsense])
 def test_without_its_tuned_file_a_download_is_in_use_with_one_warning(shop, four_bits, tmp_path, misfortune):
     tuned, download = kept(shop, four_bits, tmp_path), tmp_path / "mine.gguf"

@@ -235,6 +235,11 @@ def _address(buffer: bytearray) -> ctypes.Array[ctypes.c_uint8]:
     return ctypes.cast((ctypes.c_uint8 * 1).from_buffer(buffer), ctypes.POINTER(ctypes.c_uint8))  # type: ignore[return-value]
 
 
+def libraries() -> str:
+    """The versions of llama.cpp and of our kernels in it: with a file and a processor, what a measured speed is of."""
+    return f"llama-cpp-python {llama_cpp.__version__} {kernels()}"
+
+
 def _identity(path: Path) -> str:
     at = path.stat()
-    return f"{path.name} {at.st_size} {at.st_mtime_ns} llama-cpp-python {llama_cpp.__version__} {kernels()}"
+    return f"{path.name} {at.st_size} {at.st_mtime_ns} {libraries()}"

@@ -81,15 +81,19 @@ def tuning_dir(settings: Settings) -> Path:
 
 
 def result_path(settings: Settings, download: Path) -> Path:
-    """Where the result of these recipes for this download on this processor is kept."""
-    here = hashlib.sha256(f"{processor()} {identity(download)} {RECIPES}".encode()).hexdigest()[:12]
+    """Where the result of these recipes for this download, on this processor and with these kernels, is kept."""
+    from webchat.engine.llama import libraries  # noqa: PLC0415 - loads them: who serves the download as it is need not
+
+    measured = f"{processor()} {libraries()} {identity(download)} {RECIPES}"
+    here = hashlib.sha256(measured.encode()).hexdigest()[:12]
     return tuning_dir(settings) / f"{download.stem}.{here}.json"
 
 
 def file_in_use(settings: Settings, warn: Callable[[str], None] | None = None) -> Path:
     """The file the server loads: the download or, with ``WEBCHAT_MODEL_VARIANT=auto``, the tuned file.
 
-    A tuned file that is not there, or was made of another download, is passed over with a warning.
+    A tuned file that is not there, was made of another download or measured with other kernels, is passed over with a
+    warning.
 
     Args:
         settings: name the model and the variant.
@@ -107,7 +111,11 @@ def file_in_use(settings: Settings, warn: Callable[[str], None] | None = None) -
         return download  # nothing faster was as good
     if result and (tuned := result.tuned_file(settings)):
         return tuned
-    problem = f"{result.file} is missing or cut short" if result else f"{download.name} was not tuned on this machine"
+    problem = (
+        f"{result.file} is missing or cut short"
+        if result
+        else f"{download.name} was not tuned on this machine, or not with these kernels"
+    )
     (warn or log.warning)(
         f"WEBCHAT_MODEL_VARIANT=auto, but {problem}: using it as downloaded. Type `webchat model tune`."
     )
