@@ -67,6 +67,12 @@ def test_the_download_stays_unless_another_is_faster():
     assert choose([DOWNLOAD], 0.05) is DOWNLOAD
 
 
+def test_a_gain_that_may_be_noise_is_none():
+    within_noise, beyond = measured("lucky", 1.049), measured("faster", 1.05)
+    assert choose([DOWNLOAD, within_noise], 0.05) is DOWNLOAD
+    assert choose([within_noise, beyond, DOWNLOAD], 0.05) is beyond
+
+
 def test_nothing_is_chosen_where_the_download_was_not_measured():
     with pytest.raises(ValueError, match="not measured"):
         choose([measured("fast", 2.0)], 0.05)
@@ -82,7 +88,8 @@ def test_whatever_was_measured_the_choice_is_allowed_and_none_that_is_allowed_is
     chosen = choose(files, bound)
     assert chosen in files
     assert chosen.within(bound)
-    assert chosen.gain == max(each.gain for each in files if each.within(bound) and each.gain >= 1.0)
+    worth_it = [each.gain for each in files if each.within(bound) and each.gain >= 1.05]
+    assert chosen.gain == max(worth_it, default=1.0)
     random.shuffle(files)
     assert choose(files, bound).gain == chosen.gain
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
+from webchat.engine.recipes import WORTH_IT
 from webchat.plots import points
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _caption(result: Result) -> str:
         "Each text: perplexity, what it is above the download's, share of equal first guesses. "
         "Speeds in tokens/s: reading a prompt, and writing 1 to 16 answers at once; gain: geometric mean against the "
         f"download. Made from {result.source}. Chosen (*): the fastest whose perplexity is at most {result.bound:.0%} "
-        "above the download's."
+        f"above the download's, and the download unless it gains {WORTH_IT - 1:.0%}."
     )
 
 
