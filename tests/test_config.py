@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webchat.config import CHECKOUT, ConfigurationError, Settings, load_settings, unknown_settings
+from webchat.config import CHECKOUT, IN_MEMORY, ConfigurationError, Settings, load_settings, unknown_settings
 
 WRONG = {
     "PORT": ["abc", "0", "65536", "80 80"],
@@ -110,6 +110,12 @@ def test_secrets_are_not_repeated(monkeypatch):
 )
 def test_an_address_of_a_redis_is_taken_whether_or_not_it_answers(url):
     assert load_settings(redis_url=url).redis_url == url
+
+
+def test_no_redis_can_be_said_although_a_file_names_one(monkeypatch, tmp_path):
+    (tmp_path / ".env").write_text("WEBCHAT_REDIS_URL=redis://127.0.0.1:1/0\n")
+    monkeypatch.setenv("WEBCHAT_REDIS_URL", IN_MEMORY)
+    assert load_settings(_env_file=tmp_path / ".env").redis_url == ""
 
 
 @pytest.mark.parametrize("setting", ["rate_visitor", "rate_address"])

@@ -33,6 +33,7 @@ ONE_WORKER = (
 _PARALLEL_ELSEWHERE = 32
 _OF_THE_TESTS = "WEBCHAT_TEST_MODEL"  # begins like a setting, but tells the tests where the weights are
 _REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
+IN_MEMORY = "memory://"  # no Redis, also where `.env` names one: an empty variable leaves that in force
 
 
 class Refusal(Exception):  # noqa: N818 - named for what the person at the terminal gets
@@ -161,8 +162,8 @@ class Settings(BaseSettings):
     @classmethod
     def _a_redis(cls, value: str) -> str:
         """Whether it answers is not asked: a lost Redis must not stop the shop."""
-        if not value:
-            return value
+        if value in ("", IN_MEMORY):
+            return ""
         from limits.errors import ConfigurationError as ClientMissing  # noqa: PLC0415 - see above
         from limits.storage import storage_from_string  # noqa: PLC0415
 

@@ -11,9 +11,8 @@ import pytest
 from support.commands import commands
 
 from webchat.bench.client import BenchError
-from webchat.bench.site import own_site, served_weights
-
-pytestmark = pytest.mark.process  # each starts a server, or the commands that set one up
+from webchat.bench.site import _environment, own_site, served_weights
+from webchat.config import load_settings
 
 DEADLINE = 120.0
 QUICK = ("--scenario", "warm", "--levels", "1,2", "--questions", "1")
@@ -54,6 +53,7 @@ def test_cut_short_it_takes_its_site_along(start, tmp_path, number):
     assert nothing_is_left(output, tmp_path)
 
 
+@pytest.mark.process  # the commands that set a site up
 def test_what_is_no_model_is_refused_at_once(tmp_path):
     file = tmp_path / "m.gguf"
     file.write_bytes(b"hello")
@@ -64,12 +64,64 @@ def test_what_is_no_model_is_refused_at_once(tmp_path):
         pass
 
 
+@pytest.mark.process
 def test_an_installation_without_a_model_is_told_so(monkeypatch):
     monkeypatch.setenv("WEBCHAT_MODEL", "/nowhere/m.gguf")
     with pytest.raises(BenchError, match=r"/nowhere/m\.gguf"):
         served_weights()
 
 
+@pytest.mark.process
 def test_the_site_serves_the_installations_weights(monkeypatch, endless_model):
     monkeypatch.setenv("WEBCHAT_MODEL", str(endless_model))
     assert served_weights() == Path(endless_model)
+
+
+def test_an_installation_whose_model_runs_elsewhere_is_told_what_to_type(monkeypatch, endless_model):
+    """Else the speed of another server would be shown as that of this machine."""
+    monkeypatch.setenv("WEBCHAT_ENGINE_URL", "http://127.0.0.1:1/v1")
+    with pytest.raises(BenchError, match=r"WEBCHAT_ENGINE_URL.*`--url`"):
+        served_weights()
+    with pytest.raises(BenchError, match=r"WEBCHAT_ENGINE_URL.*`--url`"), own_site(endless_model):
+        pass
+
+
+def test_settings_that_cannot_be_read_are_said(monkeypatch):
+    monkeypatch.setenv("WEBCHAT_THREADS", "many")
+    with pytest.raises(BenchError, match="WEBCHAT_THREADS"):
+        served_weights()
+
+
+@pytest.fixture
+def inherited(monkeypatch, tmp_path, endless_model):
+    """What the site's own settings become of some of the installation's, those of `.env` among them."""
+
+    def settings(**variables):
+        (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
+        for name, value in _environment(tmp_path, endless_model).items():
+            monkeypatch.setenv(name, value)
+        return load_settings(_env_file=tmp_path / ".env")
+
+    return settings
+
+
+def test_the_shops_redis_data_and_address_are_not_the_sites(inherited, tmp_path):
+    found = inherited(
+        WEBCHAT_REDIS_URL="redis://127.0.0.1:1/0",
+        WEBCHAT_DATA_DIR="/srv/shop",
+        WEBCHAT_DATABASE_URL="postgresql+psycopg://shop",
+        WEBCHAT_TRUSTED_PROXIES="2",
+        HOST="0.0.0.0",
+    )
+    assert (found.redis_url, found.data_dir, found.trusted_proxies, found.host) == ("", tmp_path, 0, "127.0.0.1")
+    assert found.resolved_database_url == f"sqlite:///{tmp_path / 'webchat.db'}"
+
+
+def test_a_shop_of_long_answers_can_be_measured_and_its_speed_is_its_own(inherited):
+    found = inherited(WEBCHAT_MAX_NEW_TOKENS="4000", WEBCHAT_CONTEXT_TOKENS="8192", WEBCHAT_THREADS="3")
+    assert (found.context_tokens, found.threads) == (4096, 3)
+
+
+def test_what_gunicorn_is_told_elsewhere_is_not_told_the_site(monkeypatch, tmp_path):
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--certfile shop.pem --pid /run/shop.pid")
+    assert "GUNICORN_CMD_ARGS" not in _environment(tmp_path, tmp_path)

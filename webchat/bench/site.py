@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from webchat.bench.client import BenchError
+from webchat.config import IN_MEMORY, ConfigurationError, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,14 +29,16 @@ _END = 20.0  # seconds: gunicorn's own grace is ten
 _LOOK_EVERY = 0.2
 _PATIENCE = 5.0  # seconds for one look: a processor that is loading a model answers late
 _UNLIMITED = "1000000 per second"
+_NOT_OURS = {"GUNICORN_CMD_ARGS"}  # may name certificates, files for logs and process ids, another address
 
 
 def served_weights() -> Path:
     """The model's file that this installation serves.
 
     Raises:
-        BenchError: there is none; the sentence says what to type.
+        BenchError: there is none, or it serves no model of its own; the sentence says what to type.
     """
+    _require_own_model()
     return Path(_webchat("model", "path", "--served", environment=dict(os.environ)))
 
 
@@ -47,8 +50,9 @@ def own_site(weights: Path) -> Iterator[tuple[str, str]]:
         The site's address, and an API key.
 
     Raises:
-        BenchError: it does not start.
+        BenchError: it does not start, or would ask another server for its answers.
     """
+    _require_own_model()
     with tempfile.TemporaryDirectory(prefix="webchat-bench-") as folder:
         environment = _environment(Path(folder), weights)
         _webchat("model", "path", "--served", environment=environment)  # refuses what is no model at all
@@ -58,10 +62,31 @@ def own_site(weights: Path) -> Iterator[tuple[str, str]]:
             yield f"http://{_HOST}:{environment['PORT']}", key
 
 
+def _require_own_model() -> None:
+    """The figures of a server elsewhere must not be taken for those of this machine.
+
+    Raises:
+        BenchError: the installation asks a server for its answers, or its settings cannot be read.
+    """
+    try:
+        elsewhere = load_settings().engine_url
+    except ConfigurationError as error:
+        raise BenchError(str(error)) from None
+    if elsewhere:
+        raise BenchError(
+            "The model of this installation runs elsewhere (WEBCHAT_ENGINE_URL), so a site of the bench's own would "
+            "measure that server: name a running site or the server itself with `--url`, or take WEBCHAT_ENGINE_URL "
+            "out of the settings."
+        )
+
+
 def _environment(folder: Path, weights: Path) -> dict[str, str]:
-    """The installation's settings, except for what would touch its data, slow the bench down or cut prompts short."""
+    """The installation's settings, except for what would touch its data, slow the bench down or cut prompts short.
+
+    Each is set, not left out: the site reads the installation's ``.env`` too.
+    """
     return {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name not in _NOT_OURS},
         "HOST": _HOST,
         "PORT": str(_free_port()),
         "WEBCHAT_DATA_DIR": str(folder),
@@ -69,6 +94,9 @@ def _environment(folder: Path, weights: Path) -> dict[str, str]:
         "WEBCHAT_MODEL": str(weights),
         "WEBCHAT_MODEL_VARIANT": "as-is",  # the weights are the chosen file already
         "WEBCHAT_CONTEXT_TOKENS": "4096",  # room for the long conversation
+        "WEBCHAT_MAX_NEW_TOKENS": "128",  # each question brings its own limit; a longer one might not fit the context
+        "WEBCHAT_TRUSTED_PROXIES": "0",
+        "WEBCHAT_REDIS_URL": IN_MEMORY,  # what the bench asks is no business of the shop's limits
         "WEBCHAT_RATE_VISITOR": _UNLIMITED,
         "WEBCHAT_RATE_ADDRESS": _UNLIMITED,
     }
