@@ -78,6 +78,12 @@ def test_when_one_answer_fails_the_others_hang_up(peer):
     assert peer.hung_up.wait(DEADLINE)
 
 
+def test_a_mistake_in_one_stream_is_raised_and_not_waited_for(peer):
+    no_json = [[{"role": "user", "content": object()}]]
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        run(at(peer), [*questions(["good"]), no_json], 64, DEADLINE)
+
+
 # ---- scenarios -----------------------------------------------------------------------------------
 
 

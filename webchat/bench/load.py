@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
-from webchat.bench.client import Answer, BenchError, Message, Server, Stopped, ask
+from webchat.bench.client import Answer, Message, Server, Stopped, ask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,19 +37,19 @@ def run(server: Server, streams: Sequence[Sequence[list[Message]]], tokens: int,
         timeout: seconds that one answer may take.
 
     Raises:
-        BenchError: an answer failed; the other streams hang up.
+        BenchError: an answer failed; the other streams hang up, as with any other error of a stream.
     """
     stop, together = threading.Event(), threading.Barrier(len(streams))
-    outcomes: SimpleQueue[tuple[int, list[Answer] | BenchError]] = SimpleQueue()
+    outcomes: SimpleQueue[tuple[int, list[Answer] | Exception]] = SimpleQueue()
 
     def stream(number: int) -> None:
         together.wait()
         try:
             outcomes.put((number, [ask(server, each, tokens, timeout, stop) for each in streams[number]]))
-        except BenchError as error:
-            outcomes.put((number, error))
         except Stopped:
             pass  # nobody waits for it any more
+        except Exception as error:  # noqa: BLE001 - a mistake of our own as well: who waits for all must hear of it
+            outcomes.put((number, error))
 
     before = time.process_time()
     for number in range(len(streams)):
@@ -61,11 +61,11 @@ def run(server: Server, streams: Sequence[Sequence[list[Message]]], tokens: int,
     return Observed(answers, time.process_time() - before)
 
 
-def _collect(outcomes: SimpleQueue[tuple[int, list[Answer] | BenchError]], expected: int) -> list[list[Answer]]:
+def _collect(outcomes: SimpleQueue[tuple[int, list[Answer] | Exception]], expected: int) -> list[list[Answer]]:
     found: dict[int, list[Answer]] = {}
     while len(found) < expected:
         number, outcome = outcomes.get()
-        if isinstance(outcome, BenchError):
+        if isinstance(outcome, Exception):
             raise outcome
         found[number] = outcome
     return [found[number] for number in sorted(found)]
