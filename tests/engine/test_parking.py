@@ -114,6 +114,12 @@ def test_a_beginning_too_short_to_be_found_or_too_long_is_not_kept():
     assert lot.size == 0
 
 
+def test_no_state_is_made_of_a_beginning_too_short_to_be_kept():
+    made = []
+    ParkingLot(30).head(sequence(1, length=BLOCK - 1), lambda: made.append(True) or bytearray(10))
+    assert not made
+
+
 words = st.lists(st.integers(1, 3), min_size=1, max_size=4)
 
 

@@ -64,13 +64,15 @@ class ParkingLot:
 
         Args:
             tokens: what they begin with.
-            state: makes the state.
+            state: makes the state, a copy of megabytes; called when it may be kept.
         """
         wanted = tuple(tokens)
         if parked := self._heads.get(wanted):
             return parked
+        if len(wanted) < _BLOCK:
+            return None
         parked = Parked(wanted, state())
-        if len(wanted) < _BLOCK or len(parked.state) > self.limit:
+        if len(parked.state) > self.limit:
             return None
         self._heads[wanted] = parked
         self._keep(parked)
