@@ -243,7 +243,7 @@ def test_a_restarted_engine_reads_no_persona_again(tiny_model, tmp_path, serve):
     reused = []
     for _ in range(2):
         engine = serve(RecordedLlama(tiny_model, sequences=4, cells=1024, threads=1), limits=limits)
-        *_, end = engine.submit(Request(persona, 1, keep=True))
+        *_, end = engine.submit(Request(persona, 1, ahead=True))
         reused.append(end.stats.reused_tokens)
         engine.close()
     assert reused == [0, len(persona) - 1], "the last one is always computed: it chooses the first of the answer"

@@ -318,14 +318,28 @@ def test_who_moves_up_because_another_gave_up_is_told(busy):
     assert second.take(DEADLINE) == [Waiting(0, 8.0)]
 
 
-def test_reading_a_prompt_ahead_says_nothing_about_how_long_answers_take(serve):
+def test_reading_a_prompt_ahead_is_no_answer_and_says_nothing_about_how_long_they_take(serve):
     backend = ByteBackend()
     engine = serve(backend, max_running=1)
-    result(engine.submit(ask(b"persona", 1)))
+    result(engine.submit(ask(b"persona", 1, ahead=True)))
+    totals = engine.stats()
+    assert (totals.answers, totals.prompt_tokens, totals.new_tokens) == (0, 0, 0)
     submit_and_hold(engine, backend, ask(b"running", owner="running"))
     waiting = engine.submit(ask())
     backend.gate.allow()
     assert waiting.take(DEADLINE) == [Waiting(0, 8.0)]
+
+
+def test_an_answer_of_one_token_is_one(serve):
+    backend = ByteBackend()
+    engine = serve(backend, max_running=1)
+    result(engine.submit(ask(b"yes or no?", 1)))
+    assert (engine.stats().answers, engine.stats().new_tokens) == (1, 1)
+    submit_and_hold(engine, backend, ask(b"running", owner="running"))
+    waiting = engine.submit(ask())
+    backend.gate.allow()
+    (told,) = waiting.take(DEADLINE)
+    assert told.eta_seconds < 8.0, "it says how long answers take, as every other"
 
 
 def test_a_full_queue_says_when_to_come_back(busy):

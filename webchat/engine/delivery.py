@@ -72,8 +72,8 @@ class Delivery:
         if writer and (text := writer.text.flush()):
             job.generation.put(Text(text))
         stats = _stats_of(job, writer)
-        # To read ahead is not to answer.
-        self._tally.add(stats, whole=reason in ("stop", "length") and job.request.max_new_tokens > 1)
+        if not job.request.ahead:
+            self._tally.add(stats, whole=reason in ("stop", "length"))
         job.generation.put(Ended(reason, stats))
 
 

@@ -65,7 +65,8 @@ class Request:
         owner: whose turn it is; waiting requests are served round owners, not in a line.
         patience: seconds after which the answer ends with reason ``late``, begun or not; None waits for ever.
         queue_share: the part of the waiting queue that it may join; once so much is taken, the rest is for others.
-        keep: whether what was computed for the prompt is to outlive the process.
+        ahead: whether nobody waits for it: the prompt is read before anybody asks, and is no answer to be counted.
+            What was computed for it outlives the process.
         head: how many tokens of the prompt are its system text, which others share.
     """
 
@@ -76,7 +77,7 @@ class Request:
     owner: str = ""
     patience: float | None = None
     queue_share: float = 1.0
-    keep: bool = False
+    ahead: bool = False
     head: int = 0
 
 

@@ -132,7 +132,7 @@ class LocalEngine:
 
     def read_ahead(self, messages: tuple[ChatMessage, ...]) -> None:
         """Compute what prompts begin with before anybody asks: one token behind it is generated and forgotten."""
-        self.submit(Request(self._usable_template().beginning(messages), 1, keep=True))
+        self.submit(Request(self._usable_template().beginning(messages), 1, ahead=True))
 
     def submit(self, request: Request) -> Generation:
         """Queue a request.
@@ -325,7 +325,7 @@ class LocalEngine:
         self._queue_changed = True
         if job.placement is None:
             return
-        if job.request.keep and reason in ("stop", "length"):
+        if job.request.ahead and reason in ("stop", "length"):
             cache.keep(job.placement.slot)
         cache.release(job.placement.slot, job.request.head)
 
