@@ -1,5 +1,8 @@
 """Measures the engine alone: its steps, also beside a long prompt, and what guessing brings (decision 13).
 
+A server guesses as many tokens as are worth the costs of its steps, which may be none. The costs are measured as at its
+first start, so "as a server" is what it would do; beside that stands the same without any guess.
+
 Usage: .venv/bin/python tools/measure_engine.py MODEL [ROUNDS]
 MODEL: a GGUF file, see `webchat model path --served`. The machine should do nothing else meanwhile.
 """
@@ -19,6 +22,7 @@ from webchat.engine.calibration import Costs, measure
 from webchat.engine.generation import Ended, Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest
 from webchat.engine.llama import LlamaBackend
+from webchat.engine.lookup import MOST
 from webchat.engine.worker import LocalEngine
 
 if TYPE_CHECKING:
@@ -37,9 +41,10 @@ GREEDY = Sampling(temperature=0, repeat_penalty=1.0)
 
 
 class TimedBackend(LlamaBackend):
-    """Notes the seconds of steps that read a prompt while answers are being written."""
+    """Notes the seconds of steps that read a prompt while answers are being written, and how much is guessed."""
 
     mixed: list[float]
+    guessed: int
 
     def decode(self, batch: Sequence[Part]) -> list[list[int]]:
         """Compute a step; see ``Backend.decode``."""
@@ -47,6 +52,7 @@ class TimedBackend(LlamaBackend):
         chosen = super().decode(batch)
         if len(batch) > 1 and any(len(tokens) > choose for _, _, tokens, choose in batch):
             self.mixed.append(time.perf_counter() - began)
+        self.guessed += sum(max(choose - 1, 0) for _, _, _, choose in batch)
         return chosen
 
 
@@ -58,7 +64,7 @@ def main() -> None:
 
     def load() -> TimedBackend:
         backends.append(TimedBackend(file, sequences=2 * max(TOGETHER), cells=8192))
-        backends[0].mixed = []
+        backends[0].mixed, backends[0].guessed = [], 0
         return backends[0]
 
     def calibrate(backend: Backend) -> Costs:
@@ -81,18 +87,23 @@ def main() -> None:
         print(f"{beside:2} answers while a prompt of {LONG} tokens is read: steps of {longest * 1000:.0f} ms at most")
     for together in TOGETHER:
         tokens_per_second(engine, together)  # makes the prompt known
-        pairs = [with_and_without(engine, together) for _ in range(rounds)]
+        backends[0].guessed = 0
+        pairs = [with_and_without(engine, together, round_) for round_ in range(rounds)]
         guessing, plain = (median(speeds) for speeds in zip(*pairs, strict=True))
         gain = median(with_ / without for with_, without in pairs)
-        print(f"{together:2} together: {plain:.0f} tokens/s, with guesses {guessing:.0f}, {gain:.2f} times")
+        guessed = backends[0].guessed // rounds
+        print(f"{together:2} together: {plain:.0f} tokens/s without guesses,", end=" ")
+        print(f"as a server {guessing:.0f} ({guessed} tokens guessed), {gain:.2f} times")
     engine.close()
 
 
-def with_and_without(engine: LocalEngine, together: int) -> tuple[float, float]:
-    """Tokens/s with guesses, and with none."""
-    guessing = tokens_per_second(engine, together)
-    with patch.object(scheduler, "MOST", 0):
-        return guessing, tokens_per_second(engine, together)
+def with_and_without(engine: LocalEngine, together: int, round_: int) -> tuple[float, float]:
+    """Tokens/s with the guesses that a server would make, and with none; who is first changes from round to round."""
+    speeds = {}
+    for most in (MOST, 0) if round_ % 2 == 0 else (0, MOST):
+        with patch.object(scheduler, "MOST", most):
+            speeds[most] = tokens_per_second(engine, together)
+    return speeds[MOST], speeds[0]
 
 
 def longest_step(engine: LocalEngine, backend: TimedBackend, beside: int, round_: int) -> float:
