@@ -209,7 +209,7 @@ def refuse_as_too_long(exchange):
 
 
 def test_the_oldest_turns_are_left_out_by_estimate(engine, upstream):
-    result(engine.chat(request(ChatMessage("system", "规则"), *past(8), context_tokens=450)))
+    result(engine.chat(request(ChatMessage("system", "规则"), *past(8), context_tokens=600)))
     contents = [message["content"] for message in upstream.requests[0].body["messages"]]
     assert contents == ["规则", "5" * 50, "5" * 50, "6" * 50, "6" * 50, "7" * 50, "7" * 50, "你好"]
 

@@ -45,7 +45,17 @@ def test_a_cut_moves_on_only_when_it_must(turns, room):
 
 @pytest.mark.parametrize(
     ("text", "tokens"),
-    [("", 0), ("退货", 2), ("return", 2), ("12345", 5), ("a", 1), ("😀", 1), ("é", 1), ("\ud800", 1)],
+    [
+        ("", 0),
+        ("退货", 2),
+        ("退货退货退货", 4),
+        ("return", 2),
+        ("12345", 5),
+        ("a", 1),
+        ("😀", 1),
+        ("é", 1),
+        ("\ud800", 1),
+    ],
 )
 def test_tokens_are_estimated(text, tokens):
     assert estimated_tokens(text) == tokens
@@ -53,9 +63,9 @@ def test_tokens_are_estimated(text, tokens):
 
 @pytest.mark.model
 @pytest.mark.parametrize("language", ["zh", "en"])
-def test_the_estimate_is_more_than_the_tokens_of_our_texts(real_model, language):
+def test_the_estimate_is_about_the_tokens_of_our_texts(real_model, language):
     backend = LlamaBackend(real_model, sequences=1, cells=512, threads=1)
     text = persona("", language, shop="小舟商店", model="Qwen2.5")
     tokens = len(backend.tokenize(text))
     backend.close()
-    assert 1.1 * tokens < estimated_tokens(text) < 1.8 * tokens
+    assert 0.9 * tokens < estimated_tokens(text) < 1.25 * tokens

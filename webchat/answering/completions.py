@@ -17,6 +17,7 @@ from webchat.answering.persona import persona
 from webchat.answering.run import failure_from
 from webchat.engine.generation import Ended, EngineError, PromptTooLong, QueueFull, Sampling, Text
 from webchat.engine.interface import ChatMessage, ChatRequest, Role
+from webchat.engine.turns import estimated_tokens
 from webchat.storage import faq
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ _PLAIN = Sampling(temperature=1.0, top_p=1.0, top_k=0, min_p=0.0, repeat_penalty
 # Of the waiting queue: a program may ask as often as it likes, and must not leave visitors standing at the door.
 _SHARE_OF_PROGRAMS = 0.5
 _LOADING_PATIENCE = 10.0  # seconds a request waits for a model that is still being loaded
-_BYTES_OF_A_TOKEN = 4  # on average: of English four letters, of Chinese one character and a third
 
 
 class ShareTaken(Exception):  # noqa: N818 - a state, named as callers say it
@@ -133,8 +133,8 @@ class Completions:
         text = known["text"]
         # Counted by no tokenizer: these answers come without a model, and while it is missing too.
         usage: dict[str, float] = {
-            "prompt_tokens": sum(_about_tokens(message.text) for message in wish.messages),
-            "new_tokens": _about_tokens(text),
+            "prompt_tokens": sum(estimated_tokens(message.text) for message in wish.messages),
+            "new_tokens": estimated_tokens(text),
         }
         events = iter((Delta(text), Finished(known["source"], "stop", usage)))
         return Completion(known["source"], events, cancel=lambda: None)
@@ -193,7 +193,3 @@ def _events(generation: Generation, heartbeat: float = 1.0) -> Iterator[Delta | 
         reason = "length" if last.reason == "late" else last.reason
         stats = {name: value for name, value in dataclasses.asdict(last.stats).items() if value is not None}
         yield Finished("model", reason, stats)
-
-
-def _about_tokens(text: str) -> int:
-    return -(-len(text.encode()) // _BYTES_OF_A_TOKEN)

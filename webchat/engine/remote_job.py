@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import threading
 import time
 from contextlib import aclosing
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _CHARACTERS_PER_TOKEN = 32  # an answer longer than that has passed its limit, whatever the server counts
 _TEMPLATE_TOKENS = 8  # of a message, beside its text
+_CAUTION = 1.5  # tokens counted for each estimated one: too long a prompt costs another try, a short one a turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ class RemoteJob:
 def _fitting(
     request: ChatRequest, head: list[ChatMessage], past: list[list[ChatMessage]], question: list[ChatMessage]
 ) -> list[list[ChatMessage]]:
-    """The past turns that fit by estimate. What cannot be left out is sent even so: the server counts exactly."""
+    """The past turns that fit by a careful estimate. What cannot be left out is sent even so: the server counts."""
     if request.context_tokens is None:
         return past
     room = request.context_tokens - request.max_new_tokens - _tokens(head) - _tokens(question)
@@ -173,4 +175,5 @@ def _fitting(
 
 
 def _tokens(messages: list[ChatMessage]) -> int:
-    return sum(turns.estimated_tokens(message.text) + _TEMPLATE_TOKENS for message in messages)
+    texts = sum(turns.estimated_tokens(message.text) for message in messages)
+    return math.ceil(texts * _CAUTION) + len(messages) * _TEMPLATE_TOKENS
