@@ -35,15 +35,25 @@ def add(scheduler: Scheduler, asked: Asked) -> None:
 class World:
     """A scheduler over a number of cells, played step by step. Every end is written down.
 
-    Its clock goes by the costs of the steps, ``slowness`` times as fast as they were measured.
+    Its clock goes by the costs of the steps, ``slowness`` times as fast as they were measured. Where prompts are
+    ``alike``, each begins as the others do, and waits behind one that is being read.
     """
 
     def __init__(
-        self, *, width: int, cells: int, max_batch: int = MAX_BATCH, costs: Costs = UNMEASURED, slowness: float = 1
+        self,
+        *,
+        width: int,
+        cells: int,
+        max_batch: int = MAX_BATCH,
+        costs: Costs = UNMEASURED,
+        slowness: float = 1,
+        alike: bool = False,
     ) -> None:
         self.scheduler = Scheduler(max_running=width, max_waiting=1000, costs=costs)
         self.costs = costs
         self.slowness = slowness
+        self.alike = alike
+        self.looked_at = 0  # how often somebody was to be placed
         self.now = 0.0
         self.wrote_at: dict[int, list[float]] = {}  # by id of the generation: when it got its tokens
         self.cells = cells
@@ -52,7 +62,11 @@ class World:
         self.admitted: list[Generation] = []
 
     def place(self, job) -> Admission:
-        if self._held() + self._size(job) > self.cells:
+        self.looked_at += 1
+        if reader := self._reader_of(job):
+            job.behind, job.until = reader, self._shared(reader, job)
+            return "later"
+        if not self._fits(job):
             return "no room"
         job.placement, job.pending = Placement(0, 0, 0), list(job.request.prompt)
         job.short = len(job.pending) <= SHORT
@@ -62,7 +76,8 @@ class World:
         """Admit, compute and end as the worker does."""
         before = self.scheduler.order()
         admitted = self.scheduler.admit(self.place)
-        assert before[: len(admitted)] == admitted, "a waiting job was overtaken"
+        assert self.alike or before[: len(admitted)] == admitted, "a waiting job was overtaken"
+        assert admitted or self._who_could_begin() is None, "somebody waits for nothing"
         self.admitted += [job.generation for job in admitted]
         running = self.scheduler.running
         assert len(running) <= self.scheduler.max_running
@@ -108,6 +123,26 @@ class World:
         if job.produced == job.request.max_new_tokens:
             self.cancel(job.generation)
 
+    def _who_could_begin(self):
+        """The first in turn who waits behind nobody, when there is room: what looking at all anew would find."""
+        if len(self.scheduler.running) >= self.scheduler.max_running:
+            return None
+        first = next((job for job in self.scheduler.order() if not self._reader_of(job)), None)
+        return first if first and self._fits(first) else None
+
+    def _reader_of(self, job):
+        """Who is reading most of what this prompt begins with."""
+        reading = [other for other in self.scheduler.running if self.alike and not other.writing]
+        longest = max(reading, key=lambda other: self._shared(other, job), default=None)
+        return longest if longest and longest.computed < self._shared(longest, job) else None
+
+    @staticmethod
+    def _shared(one, other) -> int:
+        return min(len(one.request.prompt), len(other.request.prompt)) - 1
+
+    def _fits(self, job) -> bool:
+        return self._held() + self._size(job) <= self.cells
+
     def _held(self) -> int:
         return sum(self._size(job) for job in self.scheduler.running)
 
@@ -120,9 +155,13 @@ arrivals = st.tuples(st.just("ask"), st.sampled_from("ABC"), st.integers(1, 150)
 cancels = st.tuples(st.just("cancel"), st.integers(0, 30))
 
 
-@given(width=st.integers(1, 8), history=st.lists(st.one_of(arrivals, cancels, st.just(("step",))), max_size=60))
-def test_whatever_comes_everything_ends_exactly_once(width, history):
-    world, asked = World(width=width, cells=200), []
+@given(
+    width=st.integers(1, 8),
+    alike=st.booleans(),
+    history=st.lists(st.one_of(arrivals, cancels, st.just(("step",))), max_size=60),
+)
+def test_whatever_comes_everything_ends_exactly_once_and_nobody_waits_for_nothing(width, alike, history):
+    world, asked = World(width=width, cells=200, alike=alike), []
     for what, *details in history:
         if what == "ask":
             owner, prompt, new = details
@@ -192,6 +231,27 @@ def test_a_long_prompt_that_does_not_fit_yet_is_not_overtaken():
     while world.scheduler.waiting:
         world.step()
     assert world.admitted[1] is long
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [{"width": 1, "cells": 1000}, {"width": 8, "cells": 300}, {"width": 8, "cells": 9000, "alike": True}],
+    ids=["no width", "no cells", "being read"],
+)
+def test_who_cannot_begin_is_looked_at_again_only_when_something_has_changed(sides):
+    world, first = World(max_batch=20, **sides), generation(prompt=200, new=20)
+    add(world.scheduler, first)
+    world.step()
+    for number in range(64):
+        add(world.scheduler, generation(f"late {number}", prompt=100))
+    world.step()
+    looked_at = world.looked_at
+    world.step()
+    world.step()
+    assert world.looked_at == looked_at
+    world.cancel(first)
+    world.step()
+    assert world.scheduler.running
 
 
 def test_many_writers_do_not_keep_a_prompt_from_being_read():

@@ -33,8 +33,8 @@ _SMOOTHING = 0.2  # weight of the newest step in the pace
 _FAR_OFF = 20.0  # a step that took so many times its cost, or so much less, says little about the next
 _AGING = 64  # tokens by which a prompt counts as shorter each time another one is read before it
 
-# What became of a job that was to begin: it runs; it had better wait, which keeps nobody else from beginning; there is
-# no room for it.
+# What became of a job that was to begin: it runs; it had better wait for the one it was put ``behind``, which keeps
+# nobody else from beginning; there is no room for it.
 Admission = Literal["placed", "later", "no room"]
 
 T = TypeVar("T")
@@ -54,6 +54,8 @@ class Job:
     passed_over: int = 0  # times that other prompts were read before its own
     short: bool = False  # whether little of its prompt had to be read
     lookup: Lookup | None = None  # guesses how the answer goes on
+    behind: Job | None = None  # a running one that is just reading what this one's prompt begins with, too
+    until: int = 0  # tokens that one has to have computed before this one begins
 
     @property
     def due(self) -> float | None:
@@ -116,6 +118,7 @@ class Scheduler:
         self._steps = 0
         self._pace = 1.0  # how much longer steps take than they did when they were measured
         self._expected = 0.0  # seconds of the planned step
+        self._changed = False  # whether somebody came, began or left since all who wait were looked at
         self.waiting: list[Job] = []
         self.running: list[Job] = []
 
@@ -136,6 +139,7 @@ class Scheduler:
     def add(self, generation: Generation, request: Request) -> None:
         """Put a request at the end of the queue."""
         self.waiting.append(Job(generation, request))
+        self._changed = True
 
     def order(self) -> list[Job]:
         """The waiting jobs in the order they will be served."""
@@ -144,12 +148,17 @@ class Scheduler:
     def admit(self, place: Callable[[Job], Admission]) -> list[Job]:
         """Move waiting jobs to running while there is width and ``place`` finds them cells.
 
-        In order: a long prompt that does not fit yet is not overtaken for ever by short ones.
+        In order: a long prompt that does not fit yet is not overtaken for ever by short ones. Where nothing has changed
+        nobody is looked at: steps come by the dozen a second, and to place a job is to search the whole cache.
         """
-        admitted = []
+        admitted: list[Job] = []
+        if not self._somebody_may_begin():
+            return admitted
         for job in self.order():
             if len(self.running) >= self.max_running:
                 break
+            if job.behind:
+                continue
             admission = place(job)
             if admission == "no room":
                 break
@@ -159,6 +168,7 @@ class Scheduler:
             self._send_to_the_end(job.request.owner)
             self.running.append(job)
             admitted.append(job)
+        self._changed = bool(admitted)  # whose turn it is now may be another's
         return admitted
 
     def remove(self, generation: Generation) -> Job | None:
@@ -167,6 +177,7 @@ class Scheduler:
             for job in jobs:
                 if job.generation is generation:
                     jobs.remove(job)
+                    self._left()
                     return job
         return None
 
@@ -198,6 +209,18 @@ class Scheduler:
         if self._expected > 0:
             ratio = min(max(seconds / self._expected, 1 / _FAR_OFF), _FAR_OFF)
             self._pace += _SMOOTHING * (ratio - self._pace)
+
+    def _left(self) -> None:
+        """Look at everybody anew: there is room, what was computed may lie elsewhere, and nobody waits behind it."""
+        self._changed = True
+        for job in self.waiting:
+            job.behind = None
+
+    def _somebody_may_begin(self) -> bool:
+        for job in self.waiting:
+            if job.behind and job.behind.computed >= job.until:
+                job.behind, self._changed = None, True
+        return self._changed and bool(self.waiting)
 
     def _read(self, reading: list[Job], writing: int, max_batch: int) -> list[Chunk]:
         """A piece of the shortest prompt; with it the whole of others as long as that is cheaper than one by one."""

@@ -264,7 +264,7 @@ class LocalEngine:
 
     def _place(self, job: Job, backend: Backend, cache: KvCache) -> Admission:
         request = job.request
-        if self._is_being_read(request, cache):
+        if self._wait_behind(job, cache):
             return "later"
         job.placement = cache.place(request.prompt, len(request.prompt) + request.max_new_tokens)
         if job.placement is None:
@@ -276,13 +276,17 @@ class LocalEngine:
         self._delivery.begin(job)
         return "placed"
 
-    def _is_being_read(self, request: Request, cache: KvCache) -> bool:
-        """Whether a running job is just computing a longer beginning of this prompt than is known by now."""
-        reading = [job for job in self._scheduler.running if not job.writing]
+    def _wait_behind(self, job: Job, cache: KvCache) -> bool:
+        """Whether a running job is just computing a longer beginning of this one's prompt than is known by now."""
+        reading = [other for other in self._scheduler.running if not other.writing]
         if not reading:
             return False
-        known, prompt = cache.known(request.prompt), request.prompt[:-1]
-        return any(common_prefix(job.request.prompt[:-1], prompt) > known + _WORTH_WAITING for job in reading)
+        prompt = job.request.prompt[:-1]
+        shared = [common_prefix(other.request.prompt[:-1], prompt) for other in reading]
+        job.until = max(shared) - _WORTH_WAITING
+        if cache.known(job.request.prompt) < job.until:
+            job.behind = reading[shared.index(max(shared))]
+        return job.behind is not None
 
     def _deliver(self, backend: Backend, cache: KvCache, chunks: list[Chunk], tokens: list[list[int]]) -> None:
         """Write down what the step computed and hand each new piece of text to its mailbox."""
@@ -305,7 +309,7 @@ class LocalEngine:
         if ended:
             with self._note:
                 for job, reason in ended:
-                    self._scheduler.running.remove(job)
+                    self._scheduler.remove(job.generation)
                     self._end(job, reason, cache)
 
     def _settle_cancelled(self, cache: KvCache) -> None:
