@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import resource
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -236,6 +237,20 @@ def test_a_batch_llama_cpp_refuses_is_an_error_and_not_a_wrong_answer(backend):
     backend.begin(3, GREEDY)
     with capture_logs(), pytest.raises(RuntimeError, match="llama_decode returned"):
         backend.decode([(3, 5, [65], 1), (3, 1, [65], 1)])
+
+
+def test_a_state_nobody_needs_any_more_is_freed_at_once(backend):
+    """Not by the next collection of circles: states are megabytes."""
+    write(backend, 0, b"a beginning", 1)
+    gc.collect()
+    gc.disable()
+    try:
+        state = backend.save(0)
+        backend.truncate(1, 0)
+        backend.load(1, state)
+        state.append(0)  # refused as long as anything holds its memory
+    finally:
+        gc.enable()
 
 
 def test_every_core_is_used_when_none_are_named(tiny_model):

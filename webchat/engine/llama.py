@@ -231,8 +231,11 @@ class LlamaBackend:
 
 
 def _address(buffer: bytearray) -> ctypes.Array[ctypes.c_uint8]:
-    """The buffer as llama.cpp wants it, without a copy; an array of its length would be a new type each time."""
-    return ctypes.cast((ctypes.c_uint8 * 1).from_buffer(buffer), ctypes.POINTER(ctypes.c_uint8))  # type: ignore[return-value]
+    """The buffer as llama.cpp wants it, without a copy; an array of its length would be a new type each time.
+
+    ``ctypes.cast`` would tie it into a circle: megabytes that nobody needs would stay until the next collection.
+    """
+    return ctypes.byref(ctypes.c_uint8.from_buffer(buffer))  # type: ignore[return-value]
 
 
 def libraries() -> str:
