@@ -190,10 +190,11 @@ def test_asked_to_go_on_the_model_gets_an_ordinary_question_once(site, alice, he
     assert said[2]["text"] in ("请继续。", "Please continue.")
 
 
+@pytest.mark.parametrize("page", ["zh-CN", "en"])
 @pytest.mark.parametrize(("answer", "asking"), [("大海", "请继续。"), ("the sea", "Please continue.")])
-def test_the_rest_is_asked_for_in_the_language_of_the_answer(site, alice, answer, asking):
+def test_the_rest_is_asked_for_in_the_language_of_the_answer(site, alice, page, answer, asking):
     message = Message(id=1, role="assistant", text=answer, status="done", finish_reason="length", created_at=utc_now())
-    with site.test_request_context(headers={"Accept-Language": "en", "Cookie": alice.cookie}):
+    with site.test_request_context(headers={"Accept-Language": page, "Cookie": alice.cookie}):
         assert view_of(message).go_on == asking
 
 

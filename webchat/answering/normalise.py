@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from webchat.storage.tables import Language
 
 _NOT_WORD = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.+#%]|_")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
@@ -38,9 +42,11 @@ def _without_particles(text: str) -> str:
     return text[:end]
 
 
-def has_letters(text: str) -> bool:
-    """Whether a text says anything in some language: 👍 and 12345 do not."""
-    return any(char.isalpha() for char in text)
+def language_of(text: str) -> Language | None:
+    """The language a text is to be answered in; None when it says nothing in any: 👍 and 12345 do not."""
+    if not any(char.isalpha() for char in text):
+        return None
+    return "zh" if has_han(text) else "en"
 
 
 def has_han(text: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from webchat.answering.normalise import has_han, has_letters
+from webchat.answering.normalise import language_of
 
 if TYPE_CHECKING:
     from webchat.storage.tables import Language
@@ -24,6 +24,5 @@ _PERSONA_EN = (
 
 def persona(question: str, language: Language, *, shop: str, model: str) -> str:
     """The system text, in the language of the question; of one without letters, in the conversation's."""
-    english = language == "en" if not has_letters(question) else not has_han(question)
-    template = _PERSONA_EN if english else _PERSONA_ZH
+    template = _PERSONA_EN if (language_of(question) or language) == "en" else _PERSONA_ZH
     return template.format(shop=shop, model=model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
 
     from webchat.answering.pipeline import Turn
-    from webchat.storage.tables import Conversation, Language
+    from webchat.storage.tables import Conversation
 
 bp = Blueprint("chat", __name__)
 
@@ -150,7 +150,7 @@ def _history(current: Conversation | None) -> list[dict[str, Any]]:
 
 
 def _opening() -> Opening:
-    return Opening(visitor(), "page", cast("Language", language()))
+    return Opening(visitor(), "page", language())
 
 
 def _opened(conversation: Conversation) -> Response:

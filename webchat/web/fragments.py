@@ -15,10 +15,10 @@ from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
-from webchat.answering.normalise import has_han
+from webchat.answering.normalise import language_of
 from webchat.answering.pipeline import failure_of
 from webchat.storage.tables import RETRYABLE, UNFINISHED
-from webchat.web.i18n import local_time, locale
+from webchat.web.i18n import LOCALE_OF, language, local_time
 from webchat.web.markdown import render_markdown
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def view_of(message: Message, run: Run | None = None) -> MessageView:
 
 def _asking_for_the_rest(text: str) -> str:
     """In the language of the answer, so that the model does not change it in the middle of a text."""
-    with force_locale("zh_CN" if has_han(text) else locale()):
+    with force_locale(LOCALE_OF[language_of(text) or language()]):
         return _("Please continue.")
 
 

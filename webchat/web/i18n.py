@@ -14,7 +14,10 @@ from webchat.web.services import services
 if TYPE_CHECKING:
     from datetime import datetime
 
-LOCALES = ("zh_CN", "en")
+    from webchat.storage.tables import Language
+
+LOCALE_OF: dict[Language, str] = {"zh": "zh_CN", "en": "en"}  # by the name of the language in conversations
+LOCALES = tuple(LOCALE_OF.values())
 
 
 def register_languages(app: Flask) -> None:
@@ -30,8 +33,8 @@ def locale() -> str:
     return "en" if current and current.language == "en" else "zh_CN"
 
 
-def language() -> str:
-    """The locale as conversations store it: ``zh`` or ``en``."""
+def language() -> Language:
+    """The locale as conversations store it."""
     return "en" if locale() == "en" else "zh"
 
 
