@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from webchat.config import Settings
     from webchat.engine.measure import Reading
 
-_ROUNDS = 3
+ROUNDS = 3
 _SECONDS_PER_BYTE = 3e-7  # of one thread that looks for the best rounding of the download's weights
 
 
@@ -121,7 +121,7 @@ class _Tuning:
 
     def _say_how_long(self) -> None:
         speed = measure.speed(self._download, self._threads)
-        reading = measure.TOKENS / speed["prefill"] + measure.seconds_of_speed(speed) * _ROUNDS
+        reading = measure.TOKENS / speed["prefill"] + measure.seconds_of_speed(speed) * ROUNDS
         making = _SECONDS_PER_BYTE * length(self._download) / self._threads  # all of them: each begins with the last
         minutes = (len(self._files) * reading + making) / 60
         say(f"Making and measuring {len(RECIPES)} files beside {self._download.name}: about {minutes:.0f} minutes.")
@@ -142,8 +142,8 @@ class _Tuning:
     def _race(self) -> list[dict[str, dict[str, float]]]:
         """Round after round, every file in turn: what disturbs the machine meanwhile disturbs all of them."""
         rounds: list[dict[str, dict[str, float]]] = []
-        with Meter("timing", _ROUNDS * len(self._files), "runs") as meter:
-            for _ in range(_ROUNDS):
+        with Meter("timing", ROUNDS * len(self._files), "runs") as meter:
+            for _ in range(ROUNDS):
                 rounds.append({})
                 for name, file in self._files.items():
                     rounds[-1][name] = measure.speed(file, self._threads)
@@ -173,6 +173,7 @@ def _summary(
     files: dict[str, Path], readings: dict[str, dict[str, Reading]], rounds: list[dict[str, dict[str, float]]]
 ) -> tuple[Measured, ...]:
     download = readings[AS_IS]
+    gains = {name: [gain(each[name], each[AS_IS]) for each in rounds] for name in files}
     return tuple(
         Measured(
             name=name,
@@ -181,7 +182,8 @@ def _summary(
             loss={text: reading.loss(download[text]) for text, reading in readings[name].items()},
             agreement={text: reading.agreement(download[text]) for text, reading in readings[name].items()},
             speed={kind: median(each[name][kind] for each in rounds) for kind in rounds[0][name]},
-            gain=median(gain(each[name], each[AS_IS]) for each in rounds),
+            gain=median(gains[name]),
+            least_gain=min(gains[name]),
         )
         for name, file in files.items()
     )

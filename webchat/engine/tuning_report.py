@@ -45,7 +45,7 @@ def _caption(result: Result) -> str:
         "Each text: perplexity, what it is above the download's, share of equal first guesses. "
         "Speeds in tokens/s: reading a prompt, and writing 1 to 16 answers at once; gain: geometric mean against the "
         f"download. Made from {result.source}. Chosen (*): the fastest whose perplexity is at most {result.bound:.0%} "
-        f"above the download's, and the download unless it gains {WORTH_IT - 1:.0%}."
+        f"above the download's and which gains {WORTH_IT - 1:.0%} in every round; else the download."
     )
 
 
