@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     model_variant: Literal["as-is", "auto"] = Field(
         "as-is", description="`as-is` serves the file as downloaded, `auto` the one that `webchat model tune` chose."
     )
+    encoder: str = Field(
+        "auto",
+        min_length=1,
+        description="Finds FAQ questions by their meaning: `auto`, `none`, or a GGUF file named like `WEBCHAT_MODEL`.",
+    )
     engine_url: str = Field(
         "",
         description="Ask an OpenAI-compatible server (vLLM, SGLang, llama-server) instead of a model here: `https://…/v1`.",

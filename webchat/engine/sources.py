@@ -1,4 +1,4 @@
-"""What ``WEBCHAT_MODEL`` may name, and the record kept beside each fetched file."""
+"""What ``WEBCHAT_MODEL`` and ``WEBCHAT_ENCODER`` may name, and the record kept beside each fetched file."""
 
 from __future__ import annotations
 
@@ -47,7 +47,14 @@ def record_path(file: Path) -> Path:
     return file.with_name(f"{file.name}.json")
 
 
-class Origin(Protocol):
+class Giver(Protocol):
+    """Something that files came from."""
+
+    def gave(self, record: Record) -> bool:
+        """Whether a recorded file came from here (or is the same byte by byte)."""
+
+
+class Origin(Giver, Protocol):
     """Something weights can be fetched from."""
 
     @property
@@ -57,9 +64,6 @@ class Origin(Protocol):
     @property
     def label(self) -> str:
         """How records and messages name it; holds no secret."""
-
-    def gave(self, record: Record) -> bool:
-        """Whether a recorded file came from here (or is the same byte by byte)."""
 
 
 @dataclass(frozen=True)
@@ -132,8 +136,8 @@ def site(url: str) -> str:
     return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
 
 
-def parse_source(setting: str) -> Source:
-    """Read ``WEBCHAT_MODEL``.
+def parse_source(setting: str, variable: str = "WEBCHAT_MODEL") -> Source:
+    """Read a setting that names weights, as ``variable``.
 
     What holds ``://`` is an address. Else an existing file wins; then ``owner/repo/file.gguf`` is the hub's;
     and what begins with ``/``, ``./``, ``../`` or ``~`` or ends in ``.gguf`` is a path.
@@ -142,8 +146,8 @@ def parse_source(setting: str) -> Source:
         ConfigurationError: when it is none of these, or an address without its hash.
     """
     if "://" in setting:
-        return _web_file(setting)
-    path = _path(setting)
+        return _web_file(setting, variable)
+    path = _path(setting, variable)
     if setting.startswith(("/", "./", "../", "~")) or _exists(path):
         return LocalFile(path)
     if hub := _HUB_FILE.fullmatch(setting):
@@ -151,16 +155,16 @@ def parse_source(setting: str) -> Source:
     if setting.endswith(".gguf"):
         return LocalFile(path)
     raise ConfigurationError(
-        f"WEBCHAT_MODEL: {setting!r} is neither a hub file (owner/repo/file.gguf), nor a path of this "
+        f"{variable}: {setting!r} is neither a hub file (owner/repo/file.gguf), nor a path of this "
         "machine, nor an address (https://…/file.gguf#sha256=…)."
     )
 
 
-def _path(setting: str) -> Path:
+def _path(setting: str, variable: str) -> Path:
     try:
         return Path(setting).expanduser().absolute()
     except RuntimeError as error:  # ~somebody who has no account here
-        raise ConfigurationError(f"WEBCHAT_MODEL: {setting!r} is not a path of this machine: {error}") from None
+        raise ConfigurationError(f"{variable}: {setting!r} is not a path of this machine: {error}") from None
 
 
 def _exists(path: Path) -> bool:
@@ -170,7 +174,7 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _web_file(setting: str) -> WebFile:
+def _web_file(setting: str, variable: str) -> WebFile:
     import httpx2  # noqa: PLC0415 - as in ``site``
 
     address, _, fragment = setting.partition("#")
@@ -180,16 +184,14 @@ def _web_file(setting: str) -> WebFile:
     except (httpx2.InvalidURL, ValueError):
         url, port = httpx2.URL(""), None
     if not url.host or port == 0:
-        raise ConfigurationError(
-            "WEBCHAT_MODEL: the address cannot be read; write https://host/path/file.gguf#sha256=…."
-        )
+        raise ConfigurationError(f"{variable}: the address cannot be read; write https://host/path/file.gguf#sha256=….")
     if url.scheme != "https" and not (url.scheme == "http" and _is_loopback(url.host)):
-        raise ConfigurationError("WEBCHAT_MODEL: an address begins with https:// (http:// only for this machine).")
+        raise ConfigurationError(f"{variable}: an address begins with https:// (http:// only for this machine).")
     if not _basename(address).endswith(".gguf"):
-        raise ConfigurationError("WEBCHAT_MODEL: the path of an address ends in the file's name, as in …/file.gguf.")
+        raise ConfigurationError(f"{variable}: the path of an address ends in the file's name, as in …/file.gguf.")
     if not fragment.startswith("sha256=") or not is_sha256(digest):
         raise ConfigurationError(
-            "WEBCHAT_MODEL: an address needs the file's hash behind it: #sha256= and 64 hexadecimal digits."
+            f"{variable}: an address needs the file's hash behind it: #sha256= and 64 hexadecimal digits."
         )
     return WebFile(address, digest)
 

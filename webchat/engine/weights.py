@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from webchat.config import DEFAULT_MODEL
 from webchat.engine.files import MAGIC, ModelError, ModelMissing, length, sha256_of
 from webchat.engine.mirror import QWEN_CODER, Mirror
-from webchat.engine.sources import TUNED, LocalFile, Origin, Record, parse_source
+from webchat.engine.sources import TUNED, Giver, LocalFile, Origin, Record, parse_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,10 +38,10 @@ def served_path(settings: Settings, mirror: Mirror = QWEN_CODER) -> Path:
     """
     source = parse_source(settings.model)
     if isinstance(source, LocalFile):
-        return _local_file(source.path)
+        return local_file(source.path)
     folder = settings.models_dir.absolute()
     for origin in origins(settings, source, mirror):
-        if _is_whole(folder / origin.filename, origin):
+        if is_whole(folder / origin.filename, origin):
             return folder / origin.filename
     raise ModelMissing(f"The model {source.filename} is not in {folder}: type `webchat model fetch`.")
 
@@ -104,17 +104,33 @@ def _stored_file(path: Path, served: bool) -> StoredFile:  # noqa: FBT001 - a fi
     return StoredFile(path.name, length(path), record.source if record else "local file", served)
 
 
-def _is_whole(path: Path, origin: Origin) -> bool:
+def is_whole(path: Path, origin: Giver) -> bool:
     """Whether the file is there, as long as its record says, and from this origin."""
     record = Record.beside(path)
     return record is not None and origin.gave(record) and length(path) == record.size
 
 
-def _local_file(path: Path) -> Path:
+def is_unpacked(folder: Path, origin: Giver) -> bool:
+    """Whether a folder holds all that was once made in it, each file as long as it was, and from this origin."""
+    recorded = recorded_files(folder)
+    return bool(recorded) and all(is_whole(file, origin) for file in recorded)
+
+
+def recorded_files(folder: Path) -> list[Path]:
+    """The files of a folder that have a record, whether or not they are there."""
+    return sorted(record.with_suffix("") for record in folder.glob("*.json"))
+
+
+def local_file(path: Path, variable: str = "WEBCHAT_MODEL") -> Path:
+    """A GGUF file that somebody else put here and a setting names.
+
+    Raises:
+        ModelMissing: it is not there, or something else.
+    """
     try:
         with path.open("rb") as file:
             if file.read(len(MAGIC)) == MAGIC:
                 return path
     except OSError as error:
-        raise ModelMissing(f"WEBCHAT_MODEL names {path}, which cannot be read: {error.strerror}.") from None
-    raise ModelMissing(f"WEBCHAT_MODEL names {path}, which is not a GGUF file.")
+        raise ModelMissing(f"{variable} names {path}, which cannot be read: {error.strerror}.") from None
+    raise ModelMissing(f"{variable} names {path}, which is not a GGUF file.")
