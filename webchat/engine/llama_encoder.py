@@ -10,7 +10,7 @@ import numpy as np
 
 from webchat.engine.e5_file import WEIGHTS, embeddings, row_bytes
 from webchat.engine.generation import EngineUnavailable
-from webchat.engine.llama_files import load_model
+from webchat.engine.llama_files import listen, load_model
 from webchat.engine.vocabulary import Vocabulary, cut
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class LlamaEncoder:
     """
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        llama_cpp.llama_backend_init()
+        listen()
         unpacked = path.is_dir()
         self.name = path.name if unpacked else path.stem
         # Both sides of a comparison are questions; models of the e5 family were trained with this before each.
@@ -64,10 +64,8 @@ class LlamaEncoder:
             EngineUnavailable: llama.cpp refused.
         """
         self._fill(self._prefix + text)
-        if self._memory:
-            llama_cpp.llama_memory_clear(self._memory, False)  # noqa: FBT003 - C call
-        if status := llama_cpp.llama_decode(self._context, self._batch):
-            raise EngineUnavailable(f"{self.name}: llama_decode returned {status}")
+        if status := self._compute():
+            raise EngineUnavailable(f"{self.name}: llama.cpp returned {status} for a text")
         address = ctypes.addressof(llama_cpp.llama_get_embeddings_seq(self._context, 0).contents)
         vector = np.ctypeslib.as_array(self._Vector.from_address(address))
         unit: np.ndarray = vector / max(float(np.linalg.norm(vector)), 1e-12)
@@ -81,6 +79,12 @@ class LlamaEncoder:
         if self._vocabulary:
             self._vocabulary.close()
 
+    def _compute(self) -> int:
+        if not self._memory:
+            return int(llama_cpp.llama_encode(self._context, self._batch))
+        llama_cpp.llama_memory_clear(self._memory, False)  # noqa: FBT003 - C call
+        return int(llama_cpp.llama_decode(self._context, self._batch))
+
     def _fill(self, text: str) -> None:
         if self._vocabulary:
             tokens = self._vocabulary.pieces(text, _MOST_TOKENS)
@@ -88,7 +92,8 @@ class LlamaEncoder:
             ctypes.memmove(self._batch.embd, rows.ctypes.data, rows.nbytes)
         else:
             tokens = self._tokens(text)
-            self._batch.token[: len(tokens)] = tokens
+            for position, token in enumerate(tokens):
+                self._batch.token[position] = token
         self._place(len(tokens))
 
     def _place(self, count: int) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ctypes
 import os
 import re
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import llama_cpp
+import structlog
 from llama_cpp._ggml import libggml
 
 from webchat.engine.generation import EngineUnavailable
@@ -44,6 +46,9 @@ _NAMES = {number: name for name, number in TYPES.items()}
 OUTPUT, EMBEDDINGS = "output.weight", "token_embd.weight"
 _GGML_ERROR = 4
 _BUFFER = 64 << 20  # bytes of rows a quantisation holds at a time; llama.cpp's own choice needs a gigabyte
+
+
+log = structlog.get_logger(__name__)
 
 
 class _InitParams(ctypes.Structure):
@@ -241,6 +246,21 @@ def _listening(on_tensor: Callable[[int], None], on_error: Callable[[str], None]
         yield
     finally:
         silence()
+
+
+def listen() -> None:
+    """Make llama.cpp ready; it says nothing to a terminal, and its errors to the log of a server."""
+    if threading.current_thread() is threading.main_thread():
+        silence()  # a command, and Ctrl-C must reach it
+    else:
+        llama_cpp.llama_log_set(_forward_log, ctypes.c_void_p(0))
+    llama_cpp.llama_backend_init()
+
+
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]  # ctypes
+def _forward_log(level: int, text: bytes, _data: object) -> None:
+    if level == _GGML_ERROR:
+        log.error("llama.cpp", text=text.decode("utf-8", "replace").strip())
 
 
 def silence() -> None:

@@ -138,13 +138,13 @@ def downloaded(wheel: Wheel, folder: Path, show: Callable[[int], None]) -> Itera
     Raises:
         Unavailable: pip cannot bring it.
     """
-    with _empty_folder(folder):
+    with empty_folder(folder):
         yield _pip_download(wheel, folder, lambda size: show(min(size, wheel.size)))
 
 
 @contextmanager
-def _empty_folder(path: Path) -> Iterator[Path]:
-    """A folder for pip, gone afterwards; what a killed process left there goes first."""
+def empty_folder(path: Path) -> Iterator[Path]:
+    """A folder, gone afterwards; what a killed process left there goes first."""
     shutil.rmtree(path, ignore_errors=True)
     path.mkdir()
     try:
@@ -211,4 +211,5 @@ def _size_of_wheels(folder: Path) -> int:
 def _last_error(log: Path) -> str:
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    errors = [] if errors == ["Exception:"] else errors  # then the last line of its traceback says which
     return (errors or lines or ["it says nothing more"])[-1]
