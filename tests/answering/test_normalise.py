@@ -23,7 +23,9 @@ from webchat.answering.normalise import has_han, normalise
         ("几天到货", "请问一下 几天到货啊", "我想问一下：几天到货呀", "几 天 到 货 ？", "【几天到货】", "几天到货😀"),
         ("iPhone 15 有货", "ＩＰＨＯＮＥ　１５有货吗", "iphone 15有货", "IPhone  15  有货！"),
         ("你叫什么", "你叫什么？", "你叫什么呢"),
-        ("會下雨", "會下雨嗎"),
+        ("会下雨", "會下雨", "會下雨嗎", "会下雨么", "會下雨麼"),
+        ("订单什么时候发货", "訂單什麼時候發貨", "訂單甚麼時候發貨？"),
+        ("软件怎么下载", "軟體怎麼下載"),
         ("Where is my order?", "where is my order", "  WHERE is\nmy order!!"),
         ("What's new", "what’s new?", "what s new"),
         ("3.5寸", "３．５寸", "3.5 寸。"),
@@ -53,6 +55,11 @@ def test_these_are_the_same_question(spellings):
 )
 def test_these_are_not(one, other):
     assert normalise(one) != normalise(other)
+
+
+@pytest.mark.parametrize("text", ["程序文件在哪", "皇后的后天", "么么哒是什么", "著名"])
+def test_simplified_words_stay_as_they_are(text):
+    assert normalise(text) == text
 
 
 def test_a_particle_that_is_part_of_a_word_stays():

@@ -32,17 +32,26 @@ def normalise(text: str) -> str:
     """
     text = unicodedata.normalize("NFKC", text).casefold()
     if has_han(text):
-        text = _simplifier().convert(text)
+        text = _simplified(text)
     text = " ".join(_NOT_WORD.sub(" ", text).split())
     text = _SPACE_BESIDE_HAN.sub("", text)
     text = _OPENING.sub("", text)
     return _without_particles(text)
 
 
+def _simplified(text: str) -> str:
+    """Traditional characters as simplified ones, with the mainland's words for Taiwan's.
+
+    What has none stays as it is: some simplified characters are also traditional ones of another word (么 of 幺).
+    """
+    if _converter("t2s").convert(text) == text:
+        return text
+    return _converter("tw2sp").convert(text).replace("甚么", "什么")
+
+
 @cache
-def _simplifier() -> OpenCC:
-    """Traditional to simplified characters, with the mainland's words for Taiwan's."""
-    return OpenCC("tw2sp")
+def _converter(name: str) -> OpenCC:
+    return OpenCC(name)
 
 
 def _without_particles(text: str) -> str:
