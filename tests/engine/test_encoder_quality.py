@@ -21,7 +21,7 @@ from webchat.engine.vocabulary import Vocabulary
 pytestmark = pytest.mark.model
 
 HEADS, EPSILON = 12, 1e-12
-ENCODES, SETTLED = 6000, 500
+ENCODES, SETTLED = 3000, 500
 SLACK = 2_000_000  # bytes: what allocators keep
 
 

@@ -46,7 +46,8 @@ def _simplified(text: str) -> str:
     """
     if _converter("t2s").convert(text) == text:
         return text
-    return _converter("tw2sp").convert(text).replace("甚么", "什么")
+    simplified: str = _converter("tw2sp").convert(text)
+    return simplified.replace("甚么", "什么")
 
 
 @cache
