@@ -24,7 +24,7 @@ def model() -> None:
     """Fetch, show and check the model's weights."""
 
 
-@model.command()
+@model.command(short_help="Download the weights and the sentence encoders.")
 def fetch() -> None:
     """Download the weights and the sentence encoders unless they are here; print the model's path."""
     settings = load_settings()
@@ -35,7 +35,7 @@ def fetch() -> None:
     click.echo(weights.fetch(settings))
 
 
-@model.command("list")
+@model.command("list", short_help="Show the weights and the sentence encoders.")
 def list_() -> None:
     """Show the weights and the sentence encoders on this machine; those in use have a star."""
     settings = load_settings()
