@@ -32,6 +32,7 @@ def environment(tmp_path, migrated_file):
     shutil.copy(migrated_file, tmp_path / "webchat.db")
     return {
         "WEBCHAT_DATA_DIR": str(tmp_path),
+        "WEBCHAT_ENCODER": "none",
         # Also in front of what a developer's own .env says.
         "WEBCHAT_DATABASE_URL": f"sqlite:///{tmp_path}/webchat.db",
         "WEBCHAT_MODEL": str(tmp_path / "missing.gguf"),

@@ -230,6 +230,8 @@ def test_a_wrong_setting_does(cli):
 
 def test_list_path_and_verify_tell_of_encoders(cli, shop):
     assert cli("path", "--encoders")[0] == 1
+    assert "multilingual-e5-small is not in" in cli("verify")[2]
+    assert cli("verify")[0] == 0
     unpack_wheels(shop.wheels, shop.settings.data_dir)
 
     assert cli("path", "--encoders") == (0, f"{shop.folder / E5}\n{shop.folder / USE}", "")

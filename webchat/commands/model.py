@@ -70,7 +70,12 @@ def verify() -> None:
     """Compare the weights in use, the download they were made from, and the encoders with what was once written."""
     settings = load_settings()
     in_use = () if settings.engine_url else (weights.served_path(settings), _file_in_use(settings))
-    for file in dict.fromkeys((*in_use, *encoders.files(settings))):
+    try:
+        of_encoders = encoders.files(settings)
+    except ModelMissing as error:  # a site works without
+        of_encoders = []
+        click.echo(error, err=True)
+    for file in dict.fromkeys((*in_use, *of_encoders)):
         click.echo(weights.verify(file))
 
 
