@@ -8,14 +8,16 @@ from flask import Flask
 
 from webchat import engine as engine_room
 from webchat.answering.completions import Completions
+from webchat.answering.faq.index import FaqIndex
 from webchat.answering.leases import LeaseKeeper
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
 from webchat.config import CHECKOUT, Settings, load_settings
+from webchat.engine.encoders import open_encoder
 from webchat.engines import configured_engine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
-from webchat.web import admin, api, chat, completions, health, sse
+from webchat.web import admin, api, chat, completions, health, reactions, sse
 from webchat.web.assets import register_assets
 from webchat.web.cors import register_cors
 from webchat.web.errors import register_errors
@@ -46,10 +48,12 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
 
     database = Database(settings.resolved_database_url)
     engine = engine or configured_engine(settings)
-    answerer = Answerer(database, engine, _model_settings(settings))
+    encoder = open_encoder(settings)
+    index = FaqIndex(database, encoder)
+    answerer = Answerer(database, engine, _model_settings(settings), index, encoder)
     leases = LeaseKeeper(database, answerer)
     completing = Completions(answerer, database, engine, _model_settings(settings))
-    app.extensions["webchat"] = Services(settings, database, engine, answerer, leases, completing)
+    app.extensions["webchat"] = Services(settings, database, engine, encoder, index, answerer, leases, completing)
 
     secure(app, settings)
     register_languages(app)
@@ -58,7 +62,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     register_cors(app)
     register_assets(app)
     register_socket(app, settings.max_sockets)
-    for blueprint in (chat.bp, sse.bp, api.bp, completions.bp, health.bp):
+    for blueprint in (chat.bp, reactions.bp, sse.bp, api.bp, completions.bp, health.bp):
         app.register_blueprint(blueprint)
     admin.register(app)
     app.jinja_env.globals["shop_name"] = settings.shop_name
@@ -66,6 +70,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     # Last, when nothing can be refused any more; unless it was installed before (see wsgi.py).
     engine_room.install(engine)
     leases.start()
+    index.start()
     answerer.warm_up()
     return app
 
@@ -77,8 +82,13 @@ def close_app(app: Flask) -> None:
     engine_room.remove()
     parts.answerer.close()
     parts.leases.close()
+    parts.index.close()
+    if parts.encoder:
+        parts.encoder.close()
     parts.database.close()
 
 
 def _model_settings(settings: Settings) -> ModelSettings:
-    return ModelSettings(settings.shop_name, settings.max_new_tokens, settings.context_tokens)
+    return ModelSettings(
+        settings.shop_name, settings.max_new_tokens, settings.context_tokens, timezone=settings.timezone
+    )

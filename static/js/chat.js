@@ -68,6 +68,7 @@ let attempted = null; // the text last sent with the present client_id
 // Capturing, so that the fields are right before htmx reads them.
 document.addEventListener("submit", (event) => {
   const { elements } = event.target;
+  if (event.target.matches(".suggested")) pinned = true; // the answer comes at the end
   if (elements.next) elements.next.value = location.pathname;
   if (!elements.client_id) return;
   wake();
@@ -194,16 +195,26 @@ function newAnswers() {
   return fresh;
 }
 
+// Suggestions come while their answer is still being written, so they are read out by themselves.
+const offered = new Set();
+
+function newSuggestions() {
+  const fresh = [...document.querySelectorAll(".suggested")].filter((form) => !offered.has(form.id));
+  for (const form of fresh) offered.add(form.id);
+  return fresh.map((form) => Array.from(form.querySelectorAll("p, button"), (part) => part.textContent).join(" "));
+}
+
 const spoken = (message) =>
   Array.from(message.querySelectorAll(".badge, .prose, .text, .outcome"), (part) => part.textContent).join(" ");
 
 document.addEventListener("htmx:after:swap", () => {
   follow();
-  const fresh = newAnswers();
-  if (fresh.length) find("announcer").textContent = fresh.map(spoken).join(" ");
+  const fresh = [...newSuggestions(), ...newAnswers().map(spoken)];
+  if (fresh.length) find("announcer").textContent = fresh.join(" ");
 });
 
 newAnswers();
+newSuggestions();
 restoreDraft();
 refreshComposer();
 if (matchMedia("(pointer: fine)").matches) find("text").focus({ preventScroll: true });

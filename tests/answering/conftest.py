@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from support.backends import DEADLINE, ByteBackend
 
+from webchat.answering.faq.index import FaqIndex
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
 from webchat.engine.worker import LocalEngine
@@ -57,7 +58,7 @@ def engine(backend) -> Iterator[LocalEngine]:
 @pytest.fixture
 def answerer(database, engine, backend) -> Iterator[Answerer]:
     """An answerer; all of its runs have ended when the test has."""
-    answerer = Answerer(database, engine, SETTINGS)
+    answerer = Answerer(database, engine, SETTINGS, FaqIndex(database))
     yield answerer
     backend.gate.open()
     engine.close()

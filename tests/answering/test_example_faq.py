@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from webchat.answering.example_faq import load_example_faq, load_into_new_database, read_example
-from webchat.answering.match import FaqIndex
+from webchat.answering.faq.index import FaqIndex
 from webchat.answering.normalise import normalise
 from webchat.storage import faq
 from webchat.storage.database import Database
@@ -33,7 +33,7 @@ def test_every_question_of_the_example_gets_its_own_answer(database):
     index = FaqIndex(database)
     for entry in entries:
         for phrasing in entry.phrasings:
-            assert index.find(phrasing).answer == entry.answer
+            assert index.find(phrasing).answer.answer == entry.answer
 
 
 def test_no_two_questions_of_the_example_are_the_same_to_the_matcher():

@@ -12,11 +12,12 @@ from support.askers import somebody
 from support.backends import DEADLINE, ByteBackend
 
 from webchat.answering.events import Delta, Failed, Finished, Queued, Started
+from webchat.answering.faq.index import FaqIndex
 from webchat.answering.feed import Feed, Run
 from webchat.answering.pipeline import Answerer, Asker, Busy, Opening, StillAnswering, _live_events, failure_of
 from webchat.answering.run import ModelSettings
 from webchat.engine.worker import LocalEngine
-from webchat.storage import conversations, faq, messages
+from webchat.storage import conversations, faq, messages, rules
 
 ANSWER = "您好，这是模型的回答。"
 ALICE = Opening("alice", "page", "zh")
@@ -30,6 +31,11 @@ def ask(answerer, where, text="问一个问题", client_id=None):
 def add_entry(database, question="怎么退货", answer="七天内可以退货。"):
     with database.write() as session:
         return faq.create(session, phrasings=[question], answer=answer)
+
+
+def add_rule(database, **content):
+    with database.write() as session:
+        return rules.add(session, content)
 
 
 def row(database, message):
@@ -90,11 +96,46 @@ def writing(answerer, backend):
 # ---- who answers ------------------------------------------------------------------------------------------
 
 
-def test_a_rule_answers_before_faq_and_model(answerer, database):
-    add_entry(database, "今天天气怎么样", "晴。")
+def test_a_rule_answers_before_the_model(answerer):
     turn = ask(answerer, ALICE, "今天天气怎么样？")
     assert (turn.answer.source, turn.answer.status, turn.answer.reason) == ("rule", "done", "rule: weather")
     assert "看不到实时天气" in turn.answer.text
+
+
+def test_an_entry_of_the_shop_goes_before_a_rule_that_came_with_the_site(answerer, database):
+    add_entry(database, "今天天气怎么样", "我们店里总是晴天。")
+    assert ask(answerer, ALICE, "今天天气怎么样？").answer.text == "我们店里总是晴天。"
+    assert ask(answerer, ALICE, "今天的天气怎么样？").answer.reason == "rule: weather"
+
+
+def test_a_rule_of_the_operators_goes_before_an_entry(answerer, database):
+    add_entry(database, "怎么退货", "七天内可以退货。")
+    add_rule(database, condition={"keywords": ["退货"]}, action="handoff", reply_zh="请打 12345。")
+    turn = ask(answerer, ALICE, "怎么退货？")
+    assert (turn.answer.source, turn.answer.text) == ("rule", "请打 12345。")
+    assert turn.answer.reason.startswith("handoff: ")
+
+
+def test_tags_are_stored_with_the_question_whoever_answers(answerer, database, backend):
+    add_entry(database, "怎么退货", "七天内可以退货。")
+    add_rule(database, condition={"keywords": ["退货", "写"]}, action="tag", tag="售后")
+    add_rule(database, condition={"pattern": "怎么|首诗"}, action="tag", tag="问法")
+    by_faq, by_model = ask(answerer, ALICE, "怎么退货？"), ask(answerer, ALICE, "写首诗")
+    assert (by_faq.answer.source, by_model.answer.source) == ("faq", "model")
+    assert row(database, by_faq.question).tags == row(database, by_model.question).tags == ["问法", "售后"]
+    assert row(database, ask(answerer, ALICE, "今天天气好吗").question).tags is None
+
+
+def test_what_is_blocked_reaches_neither_faq_nor_model(answerer, database, backend):
+    add_rule(database, condition={"keywords": ["赌博"]}, action="block")
+    turn = ask(answerer, ALICE, "赌博网站推荐一个")
+    assert (turn.answer.source, turn.answer.status) == ("rule", "done")
+    assert turn.answer.reason.startswith("block: ")
+    assert not answerer._threads
+    ask(answerer, turn.conversation, "写首诗")
+    with database.read() as session:
+        told = messages.recent_turns(session, turn.conversation.id, before_id=2**31 - 1, limit=50)
+    assert [message.text for message in told if message.role == "visitor"] == ["写首诗"]
 
 
 def test_the_faq_answers_before_the_model_and_remembers_how(answerer, database, backend):
@@ -127,7 +168,7 @@ def test_what_was_matched_stays_as_it_was_when_the_entry_is_edited_or_removed(an
     stored = row(database, turn.answer)
     assert stored.entry_id is None
     assert stored.matched["answer"] == stored.text == "七天内可以退货。"
-    assert ask(answerer, turn.conversation, "怎么退货").answer.source == "model"
+    assert ask(answerer, turn.conversation, "怎么退货").answer.source == "rule"
 
 
 def test_an_edit_answers_the_very_next_question(answerer, database):
@@ -155,12 +196,12 @@ def test_the_model_answers_what_nobody_else_knows(answerer, database, engine):
 
 
 def test_the_first_question_opens_its_conversation(answerer, database):
-    turn = ask(answerer, ALICE, "  怎么 下单？")
+    turn = ask(answerer, ALICE, "  怎么 写诗？")
     [conversation] = conversations_of(database)
     assert conversation.id == turn.conversation.id
-    assert (conversation.title, conversation.channel, conversation.language) == ("怎么 下单？", "page", "zh")
+    assert (conversation.title, conversation.channel, conversation.language) == ("怎么 写诗？", "page", "zh")
     follow(answerer, turn)
-    assert everything(database, conversation) == [("visitor", "  怎么 下单？"), ("assistant", ANSWER)]
+    assert everything(database, conversation) == [("visitor", "  怎么 写诗？"), ("assistant", ANSWER)]
 
 
 def test_a_question_sent_twice_is_stored_once(answerer, database, backend, writing):
@@ -503,7 +544,9 @@ def test_twenty_visitors_at_once_each_get_their_own_answer(database):
     backend = ByteBackend(the_question_itself, cells=16_384, sequences=16)
     engine = LocalEngine("echo", lambda: backend, max_running=8, max_waiting=64)
     engine.start()
-    answerer = Answerer(database, engine, ModelSettings("店", max_new_tokens=100, context_tokens=2000))
+    answerer = Answerer(
+        database, engine, ModelSettings("店", max_new_tokens=100, context_tokens=2000), FaqIndex(database)
+    )
     with closing(engine), ThreadPoolExecutor(20) as pool:
         engine.wait_until_ready(DEADLINE)
 
@@ -536,7 +579,7 @@ def roomy(database, backend):
     engine = LocalEngine("held", lambda: backend, max_running=4, max_waiting=60)
     engine.start()
     engine.wait_until_ready(DEADLINE)
-    answerer = Answerer(database, engine, ModelSettings("店", 20, 2000))
+    answerer = Answerer(database, engine, ModelSettings("店", 20, 2000), FaqIndex(database))
     yield answerer
     backend.gate.open()
     answerer.close(DEADLINE)
@@ -572,7 +615,7 @@ def test_questions_that_wait_for_the_model_to_be_loaded_count_as_waiting(databas
 
     engine = LocalEngine("slow", load, max_running=2, max_waiting=3)
     engine.start()
-    answerer = Answerer(database, engine, ModelSettings("店", 100, 2000))
+    answerer = Answerer(database, engine, ModelSettings("店", 100, 2000), FaqIndex(database))
     with closing(engine):
         turns = [ask(answerer, Opening(None, "api", "zh")) for _ in range(5)]
         with pytest.raises(Busy):

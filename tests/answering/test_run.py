@@ -15,6 +15,7 @@ from support.backends import DEADLINE, ByteBackend
 
 from webchat.answering import run as run_module
 from webchat.answering.events import Delta, Failed, Finished
+from webchat.answering.faq.index import FaqIndex
 from webchat.answering.pipeline import LEASE, Answerer, Opening
 from webchat.answering.run import ModelSettings
 from webchat.engine.generation import EngineUnavailable, QueueFull
@@ -70,7 +71,10 @@ def serving(database, load, **settings):
     engine = LocalEngine("own", load, max_running=4, max_waiting=64)
     engine.start()
     answerer = Answerer(
-        database, engine, ModelSettings("店", **{"max_new_tokens": 200, "context_tokens": 2000} | settings)
+        database,
+        engine,
+        ModelSettings("店", **{"max_new_tokens": 200, "context_tokens": 2000} | settings),
+        FaqIndex(database),
     )
     with closing(engine):
         yield answerer
@@ -417,8 +421,9 @@ def test_a_long_conversation_leaves_its_oldest_turns_out(answerer, prompts, back
     assert len(prompts[-1].encode()) < 2000 - 200
 
 
-@pytest.mark.parametrize("question", ["问一个问题", "a question"])
-def test_the_personas_are_read_ahead_in_both_languages(database, backend, question):
+@pytest.mark.parametrize(("question", "reply"), [("问一个问题", ANSWER), ("a question", "An answer.")])
+def test_the_personas_are_read_ahead_in_both_languages(database, backend, question, reply):
+    backend.reply = lambda _prompt: reply.encode()
     with serving(database, lambda: backend) as answerer:
         answerer._model_run.read_personas()
         turn = ask(answerer, text=question)

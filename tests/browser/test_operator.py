@@ -55,3 +55,8 @@ def test_the_pages_are_accessible_and_look_right(visit, shoot, screen, scheme):
     expect(page.get_by_label("答案")).to_be_visible()
     assert not accessibility_problems(page)
     shoot(page, f"admin-edit-{name}")
+    page.get_by_role("link", name="返回全部条目").click()
+    page.get_by_role("link", name="回答设置").click()
+    expect(page.get_by_label("谨慎")).to_be_checked()
+    assert not accessibility_problems(page)
+    shoot(page, f"admin-answers-{name}")

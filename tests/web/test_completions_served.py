@@ -61,7 +61,7 @@ def test_twenty_at_once_are_answered(server, program):
 
 def test_every_chunk_is_written_as_soon_as_it_is_there(slow, patient):
     """The first words arrive while the answer has most of its minute before it."""
-    stream = patient.chat.completions.create(**question(OPEN, stream=True))
+    stream = patient.chat.completions.create(**question(OPEN, model=slow.model_name, stream=True))
     for _ in range(5):
         next(stream)
     assert slow.metric(RUNNING) == 1

@@ -197,7 +197,7 @@ def test_an_answer_that_was_stopped_says_so(new_app, held):
     app = new_app(held.engine(), max_new_tokens=4000, context_tokens=8192)
     parts = app.extensions["webchat"]
     parts.engine.wait_until_ready(60)
-    with Visitor.of(app).http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
+    with Visitor.of(app).http.stream("POST", "/chat", json={"message": "写一个故事吧"}) as response:
         events = response.iter_bytes()
         first = next(events)
         (conversation,) = parts.answerer.feeds._feeds

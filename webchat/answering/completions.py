@@ -11,7 +11,10 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from webchat.answering.banned import BannedWords
+from webchat.answering.claims import Given
 from webchat.answering.events import Delta, Failed, Finished
+from webchat.answering.guarding import Guard, Guarding
 from webchat.answering.normalise import has_han
 from webchat.answering.persona import persona
 from webchat.answering.run import failure_from
@@ -113,10 +116,19 @@ class Completions:
         Raises:
             ShareTaken, ModelUnavailable, TooLong: only the model could answer, and it cannot.
         """
-        *_, question = wish.messages
-        if known := self._answerer.known_answer(question.text):
-            return self._known(known, wish)
-        return self._generate(self._with_persona(wish.messages), wish, Sampling(), self._settings.context_tokens)
+        *before, question = wish.messages
+        language: Language = "zh" if has_han(question.text) else "en"
+        asked_before = [message.text for message in before if message.role == "user"]
+        verdict = self._answerer.verdict(question.text, language, asked_before)
+        decision = verdict.decision
+        if decision is None:
+            return self._known(verdict.known, wish)
+        messages = self._with_persona(wish.messages)
+        own = self._with_persona((question,))[0].text
+        # The program's own instructions and what it says was answered are as good as the shop's word.
+        given = Given([message.text for message in before], [question.text])
+        guard = Guard(Guarding(decision, question.text, given, own, BannedWords(decision.policy.banned)))
+        return self._generate(messages, wish, Sampling(), self._settings.context_tokens, guard)
 
     def complete(self, wish: Wish) -> Completion:
         """Have the model go on with the messages as they are; nothing is added and nothing is left out.
@@ -150,7 +162,12 @@ class Completions:
         return (ChatMessage("system", "\n\n".join(system)), *said)
 
     def _generate(
-        self, messages: tuple[ChatMessage, ...], wish: Wish, usual: Sampling, context_tokens: int | None
+        self,
+        messages: tuple[ChatMessage, ...],
+        wish: Wish,
+        usual: Sampling,
+        context_tokens: int | None,
+        guard: Guard | None = None,
     ) -> Completion:
         request = ChatRequest(
             messages,
@@ -162,7 +179,12 @@ class Completions:
             queue_share=_SHARE_OF_PROGRAMS,
         )
         generation = self._submit(request)
-        return Completion("model", _events(generation), cancel=lambda: self._engine.cancel(generation))
+
+        def cancel() -> None:
+            self._engine.cancel(generation)
+
+        events = _events(generation)
+        return Completion("model", _guarded(events, guard, cancel) if guard else events, cancel)
 
     def _submit(self, request: ChatRequest) -> Generation:
         try:
@@ -193,3 +215,24 @@ def _events(generation: Generation, heartbeat: float = 1.0) -> Iterator[Delta | 
         reason = "length" if last.reason == "late" else last.reason
         stats = {name: value for name, value in dataclasses.asdict(last.stats).items() if value is not None}
         yield Finished("model", reason, stats)
+
+
+def _guarded(
+    events: Iterator[Delta | Finished | Failed], guard: Guard, cancel: Callable[[], None]
+) -> Iterator[Delta | Finished | Failed]:
+    """What the guard lets through; what it catches ends the answer with a sentence."""
+    for event in events:
+        if isinstance(event, Failed):
+            yield event
+            return
+        last = isinstance(event, Finished)
+        text = guard.let_through("" if isinstance(event, Finished) else event.text, last=last)
+        if text or not last:
+            yield Delta(text)
+        if guard.caught:
+            cancel()
+            yield Delta(f"\n\n{guard.sentence}")
+            yield Finished("model", "stop", reason=f"guard: {guard.caught}")
+            return
+        if isinstance(event, Finished):
+            yield event

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from webchat.answering.faq.index import Suggestion
 
 Source = Literal["faq", "rule", "model", "human"]
 FinishReason = Literal["stop", "length", "stopped", "error"]
@@ -18,6 +21,13 @@ class Queued:
 
     position: int
     eta_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """Entries that the question may mean, likeliest first; the answer follows."""
+
+    entries: tuple[Suggestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +46,12 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete, cut at its limit, or stopped by the visitor."""
+    """The answer is complete, cut at its limit, stopped by the visitor, or ended early for a ``reason`` of ours."""
 
     source: Source
     finish_reason: FinishReason
     stats: dict[str, float] = field(default_factory=dict)
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +61,4 @@ class Failed:
     failure: Failure
 
 
-Event = Queued | Started | Delta | Finished | Failed
+Event = Queued | Suggested | Started | Delta | Finished | Failed

@@ -30,16 +30,33 @@ def normalise(text: str) -> str:
     >>> normalise("请问，可以退货吗？") == normalise("可以退货")
     True
     """
-    text = unicodedata.normalize("NFKC", text).casefold()
+    return without_manners(spelling(text))
+
+
+def without_manners(spelled: str) -> str:
+    """A text, as ``spelling`` gives it, without the polite words at its beginning and the particles at its end."""
+    return _without_particles(_OPENING.sub("", spelled))
+
+
+def spelling(text: str) -> str:
+    """One spelling of every word, all words kept: full width, traditional characters, case, punctuation and spaces go.
+
+    >>> spelling("Hello，你 好！")
+    'hello你好'
+    """
+    text = nfkc(text).casefold()
     if has_han(text):
-        text = _simplified(text)
+        text = simplified(text)
     text = " ".join(_NOT_WORD.sub(" ", text).split())
-    text = _SPACE_BESIDE_HAN.sub("", text)
-    text = _OPENING.sub("", text)
-    return _without_particles(text)
+    return _SPACE_BESIDE_HAN.sub("", text)
 
 
-def _simplified(text: str) -> str:
+def nfkc(text: str) -> str:
+    """Full-width letters, circled digits and the like in the forms that encoders and patterns know."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def simplified(text: str) -> str:
     """Traditional characters as simplified ones, with the mainland's words for Taiwan's.
 
     What has none stays as it is: some simplified characters are also traditional ones of another word (么 of 幺).

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from webchat.answering.normalise import language_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from webchat.storage.tables import Language
 
 _PERSONA_ZH = (
@@ -21,8 +23,27 @@ _PERSONA_EN = (
     "say that you are not sure and suggest asking the staff."
 )
 
+_GROUNDED_ZH = "店里的官方答案，说到店里的事只能依据它们：\n\n{entries}\n\n顾客的话：{question}"
+_GROUNDED_EN = (
+    "What the shop has written; about the shop say nothing else:\n\n{entries}\n\nThe customer says: {question}"
+)
+_IN_ITS_LANGUAGE = {"zh": "（请用中文回答。）", "en": "(Please answer in English.)"}
+
 
 def persona(question: str, language: Language, *, shop: str, model: str) -> str:
     """The system text, in the language of the question; of one without letters, in the conversation's."""
     template = _PERSONA_EN if (language_of(question) or language) == "en" else _PERSONA_ZH
     return template.format(shop=shop, model=model)
+
+
+def grounded(question: str, entries: Sequence[tuple[str, str]], language: Language) -> str:
+    """The question with the entries nearest to it, at the end of the prompt: what is before them stays the same."""
+    if not entries:
+        return question
+    template, mark = (_GROUNDED_ZH, "问：{}\n答：{}") if language == "zh" else (_GROUNDED_EN, "Q: {}\nA: {}")
+    return template.format(entries="\n\n".join(mark.format(*entry) for entry in entries), question=question)
+
+
+def in_its_language(question: str, language: Language) -> str:
+    """The question asked again, of a model that has answered it in another language."""
+    return f"{question}\n{_IN_ITS_LANGUAGE[language]}"

@@ -1,10 +1,10 @@
 """The answerer: takes a question, decides who answers it, and sees to it that an answer is made.
 
-    rules → FAQ → model
+    rules → FAQ → policy → model
 
-What rules and FAQ know is stored with the question in one commit and costs milliseconds. What the model
-must write is stored as a queued message first and then made by a run that belongs to the
-conversation: sockets come and go, the run goes on.
+What rules and FAQ know, and what the policy leaves to a person, is stored with the question in one commit and
+costs milliseconds. What the model must write is stored as a queued message first, with the FAQ's suggestions where it
+was not sure, and then made by a run that belongs to the conversation: sockets come and go, the run goes on.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, get_args
 
-from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started
+from webchat.answering import choosing
+from webchat.answering.deciding import FrontDesk
+from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started, Suggested
 from webchat.answering.feed import Feeds, Run
-from webchat.answering.match import FaqIndex
-from webchat.answering.rules import reply_to
 from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
-from webchat.storage import conversations, faq, messages
+from webchat.storage import conversations, faq, faq_hits, messages
 from webchat.storage.database import Conflict
 from webchat.storage.tables import UNFINISHED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from webchat.answering.deciding import Verdict
+    from webchat.answering.faq.index import FaqIndex, Found
+    from webchat.answering.policy import Decision
+    from webchat.answering.prototypes import Encoding
     from webchat.engine.interface import Engine
     from webchat.storage.database import Database, Session
     from webchat.storage.tables import Channel, Conversation, Language, Message
@@ -42,6 +46,7 @@ _MOST_OF_ONE_VISITOR = 3
 _MOST_OF_ONE_ADDRESS = 0.5
 _LEAST_FOR_AN_ADDRESS = 8
 _SHARE_RETRY = 10.0  # seconds
+_LOOKED_BACK = 20  # questions of a visitor to which another may refer
 
 
 class Busy(Exception):  # noqa: N818 - a state, named as callers say it
@@ -89,13 +94,21 @@ class Turn:
 class Answerer:
     """Answers questions and keeps the runs of this process."""
 
-    def __init__(self, database: Database, engine: Engine, settings: ModelSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engine: Engine,
+        settings: ModelSettings,
+        index: FaqIndex,
+        encoder: Encoding | None = None,
+    ) -> None:
         self.feeds = Feeds()
         self.owner = uuid.uuid4().hex
         self._database = database
         self._engine = engine
         self._settings = settings
-        self._faq = FaqIndex(database)
+        self._desk = FrontDesk(database, index, encoder, shop=settings.shop, timezone=settings.timezone)
+        self.rules = self._desk.rules
         self._model_run = ModelRun(database, engine, settings, self.owner, self.feeds)
         self._threads: dict[threading.Thread, Asker] = {}
 
@@ -112,10 +125,10 @@ class Answerer:
             Busy: only the model could answer, and its queue or this asker's share of it is full.
             StillAnswering: only the model could answer and it is busy with this conversation.
         """
-        known = self.known_answer(text)
+        verdict = self.verdict(text, where.language, self._earlier(where))
         try:
             with self._database.write() as session:
-                turn = self._store(session, where, text, client_id, known=known, asker=asker)
+                turn = self._store(session, where, text, client_id, verdict=verdict, asker=asker)
         except Conflict:  # the same question arrived twice at the same moment; the other one has stored it
             with self._database.read() as session:
                 before = self._sent_before(session, where, client_id)
@@ -124,31 +137,30 @@ class Answerer:
             turn = before
         if turn.repeated:
             return turn
-        if known is None:
-            self._start(turn.conversation, turn.question, turn.answer, asker)
+        if verdict.decision:
+            self._start(turn, asker, verdict.decision, verdict.found)
         else:
             self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
         return turn
 
-    def known_answer(self, text: str) -> dict[str, Any] | None:
-        """What rules or the FAQ say, as columns of the answer's row; None when only the model could answer."""
-        if reply := reply_to(text, shop=self._settings.shop, model=self._engine.name):
-            return {"source": "rule", "text": reply.text, "reason": f"rule: {reply.rule}"}
-        if match := self._faq.find(text):
-            matched = {
-                "question": match.question,
-                "answer": match.answer,
-                "phrasing": match.phrasing,
-                "how": "exact",
-            }
-            return {
-                "source": "faq",
-                "text": match.answer,
-                "entry": match.entry_id,
-                "matched": matched,
-                "reason": "exact",
-            }
-        return None
+    def verdict(self, text: str, language: Language, earlier: Sequence[str]) -> Verdict:
+        """Who would answer a question; see ``FrontDesk.verdict``."""
+        return self._desk.verdict(text, language, earlier, model=self._engine.name)
+
+    def choose(self, conversation: Conversation, message_id: int, entry_id: int) -> Turn:
+        """Answer with an entry that was suggested with a message, and stop the model's answer there.
+
+        Raises:
+            NotSuggested, NoLongerTrue: as ``choosing.choose``.
+        """
+        with self._database.write() as session:
+            turn = Turn(conversation, *choosing.choose(session, conversation, message_id, entry_id))
+        if turn.repeated:
+            return turn
+        if run := self.feeds.runs(conversation.public_id).get(message_id):
+            self._model_run.stop(run)
+        self.feeds.announce(conversation.public_id, message_id, turn.question.id, turn.answer.id)
+        return turn
 
     def retry(self, conversation: Conversation, message_id: int, asker: Asker) -> Message | None:
         """Make an answer anew that was stopped, interrupted or failed; None when there is nothing to retry.
@@ -156,18 +168,28 @@ class Answerer:
         Raises:
             Busy, StillAnswering: as for ``answer``.
         """
-        with self._database.write() as session:
-            conversations.touch(session, conversation.id)  # locks its row, as a question does
+        with self._database.read() as session:
             answer = messages.get(session, conversation.id, message_id)
             question = answer and answer.question_id and messages.get(session, conversation.id, answer.question_id)
-            if not answer or not question:
-                return None
+        if not answer or not question:
+            return None
+        verdict = self._desk.once_more(question.text, conversation.language, self._earlier(conversation, question.id))
+        with self._database.write() as session:
+            conversations.touch(session, conversation.id)  # locks its row, as a question does
             self._require_quiet(session, conversation.id)
             self._require_room(asker)
             if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE, self._engine.name):
                 return None
-            session.refresh(answer)
-        self._start(conversation, question, answer, asker)
+            if verdict.known:  # the policy has changed since
+                messages.finish(
+                    session, message_id, self.owner, status="done", finish_reason="stop", stats=None, **verdict.known
+                )
+            answer = messages.get(session, conversation.id, message_id)
+        if answer and verdict.decision:
+            turn = Turn(conversation, question, answer, repeated=False)
+            self._start(turn, asker, verdict.decision, verdict.found)
+        else:
+            self.feeds.announce(conversation.public_id, message_id)
         return answer
 
     def stop(self, conversation: Conversation) -> list[int]:
@@ -187,14 +209,17 @@ class Answerer:
         """
         changed = threading.Event()
         with self.feeds.watch(conversation.public_id, changed) as feed:
-            if run := feed.runs().get(message_id):
-                yield from _live_events(run, changed, heartbeat)
-            else:
-                yield from self._stored_events(conversation.id, message_id)
+            run = feed.runs().get(message_id)
+            with self._database.read() as session:
+                answer = messages.get(session, conversation.id, message_id)
+            if answer and (suggestions := choosing.offered(answer)) and answer.source != "faq":
+                yield Suggested(suggestions)
+            yield from _live_events(run, changed, heartbeat) if run else _stored_events(answer)
 
     def warm_up(self) -> None:
         """Let the model read its personas before anybody asks, in the background: first answers begin at once."""
         threading.Thread(target=self._model_run.read_personas, name="warm-up", daemon=True).start()
+        threading.Thread(target=self._desk.warm_up, name="warm-up-policy", daemon=True).start()
 
     def close(self, timeout: float = 5.0) -> None:
         """Wait for the runs that end when the engine is closed."""
@@ -215,6 +240,13 @@ class Answerer:
         Without any it is worth asking too: a database that cannot be written any more is noticed by it.
         """
         return messages.renew_leases(session, self.owner, datetime.now(UTC) + LEASE)
+
+    def _earlier(self, where: Conversation | Opening, before_id: int | None = None) -> list[str]:
+        """What the visitor said before in this conversation, latest last."""
+        if isinstance(where, Opening):
+            return []
+        with self._database.read() as session:
+            return messages.asked_before(session, where.id, before_id=before_id, limit=_LOOKED_BACK)
 
     def _require_room(self, asker: Asker) -> None:
         """Bound what waits: in the engine's queue, before it while the model is being loaded, and of one asker."""
@@ -238,7 +270,7 @@ class Answerer:
         text: str,
         client_id: str,
         *,
-        known: dict[str, Any] | None,
+        verdict: Verdict,
         asker: Asker,
     ) -> Turn:
         if not isinstance(where, Opening):
@@ -256,18 +288,25 @@ class Answerer:
             )
         else:
             conversation = where
-            if known is None:
+            if verdict.decision:
                 self._require_quiet(session, conversation.id)
-        if known is None:
+        if verdict.decision:
             self._require_room(asker)
-        question = messages.add_question(session, conversation.id, text, client_id)
-        answer = self._add_answer(session, conversation.id, question.id, known)
+        question = messages.add_question(session, conversation.id, text, client_id, verdict.tags)
+        suggested = choosing.as_stored(verdict.found)
+        answer = self._add_answer(session, conversation.id, question.id, verdict.known, suggested)
+        faq_hits.record(session, answer.id, text, choosing.hits_of(verdict.found))
         return Turn(conversation, question, answer, repeated=False)
 
     def _add_answer(
-        self, session: Session, conversation_id: int, question_id: int, known: dict[str, Any] | None
+        self,
+        session: Session,
+        conversation_id: int,
+        question_id: int,
+        known: dict[str, Any],
+        suggested: list[dict[str, Any]],
     ) -> Message:
-        if known is None:
+        if not known:
             return messages.add_answer(
                 session,
                 conversation_id=conversation_id,
@@ -277,7 +316,8 @@ class Answerer:
                 owner=self.owner,
                 lease_until=datetime.now(UTC) + LEASE,
                 model=self._engine.name,
-                reason="no entry",
+                suggested=suggested,
+                reason="unsure" if suggested else "no entry",
             )
         if entry_id := known.get("entry"):
             faq.count_hit(session, entry_id)
@@ -287,6 +327,7 @@ class Answerer:
             question_id=question_id,
             status="done",
             finish_reason="stop",
+            suggested=suggested,
             **known,
         )
 
@@ -302,9 +343,11 @@ class Answerer:
             return Turn(conversation, question, answer, repeated=True)
         return None
 
-    def _start(self, conversation: Conversation, question: Message, answer: Message, asker: Asker) -> None:
+    def _start(self, turn: Turn, asker: Asker, decision: Decision, found: Found) -> None:
+        conversation, question, answer = turn.conversation, turn.question, turn.answer
         run = Run(conversation.public_id, answer.id)
-        asked = ModelQuestion(conversation.id, conversation.language, question.id, question.text)
+        near = [(suggestion.question, suggestion.answer) for suggestion in found.suggestions]
+        asked = ModelQuestion(conversation.id, conversation.language, question.id, question.text, decision, near)
         watching = ExitStack()
         feed = watching.enter_context(self.feeds.watch(run.conversation, threading.Event()))
         feed.start(run, question.id)  # here, so that who reads the row after us finds the run
@@ -326,26 +369,25 @@ class Answerer:
             watching.close()
             raise
 
-    def _stored_events(self, conversation_id: int, message_id: int) -> Iterator[Event]:
-        with self._database.read() as session:
-            answer = messages.get(session, conversation_id, message_id)
-        if answer is None or answer.status in UNFINISHED:
-            yield Failed("interrupted")  # its process is gone
-            return
-        source = answer.source or "model"
-        if answer.text:
-            yield Started(source)
-            yield Delta(answer.text)
-        if answer.status in ("failed", "interrupted"):
-            yield Failed(failure_of(answer))
-        else:
-            yield Finished(source, answer.finish_reason or "stop", answer.stats or {})
-
 
 def failure_of(answer: Message) -> Failure:
     """Why a stored answer is incomplete."""
     known: tuple[Failure, ...] = get_args(Failure)
     return next((failure for failure in known if failure == answer.reason), "interrupted")
+
+
+def _stored_events(answer: Message | None) -> Iterator[Event]:
+    if answer is None or answer.status in UNFINISHED:
+        yield Failed("interrupted")  # its process is gone
+        return
+    source = answer.source or "model"
+    if answer.text:
+        yield Started(source)
+        yield Delta(answer.text)
+    if answer.status in ("failed", "interrupted"):
+        yield Failed(failure_of(answer))
+    else:
+        yield Finished(source, answer.finish_reason or "stop", answer.stats or {})
 
 
 def _live_events(run: Run, changed: threading.Event, heartbeat: float) -> Iterator[Event]:

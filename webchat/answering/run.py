@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from webchat.answering.banned import BannedWords
+from webchat.answering.claims import Given
 from webchat.answering.events import Failed, Failure, Finished, Queued
 from webchat.answering.feed import Run
+from webchat.answering.guarding import Guard, Guarding
 from webchat.answering.guards import only_repeats
-from webchat.answering.persona import persona
+from webchat.answering.persona import grounded, in_its_language, persona
 from webchat.engine.generation import (
     Ended,
     EngineClosed,
@@ -38,10 +41,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from webchat.answering.feed import Feed, Feeds
+    from webchat.answering.policy import Decision
     from webchat.engine.generation import Generation, Output
     from webchat.engine.interface import Engine
     from webchat.storage.database import Database, Session
-    from webchat.storage.tables import Language, Message, Status
+    from webchat.storage.tables import Language, Message, Source, Status
 
 log = structlog.get_logger(__name__)
 
@@ -63,21 +67,29 @@ _FAILURES: dict[type[EngineError], Failure] = {
 
 @dataclass(frozen=True, slots=True)
 class ModelQuestion:
-    """What the run needs to know of the question it answers."""
+    """What the run needs to know of the question it answers.
+
+    Attributes:
+        decision: that the model may answer it, and under which policy.
+        entries: question and answer of the FAQ's entries nearest to it, for the model to go by.
+    """
 
     conversation_id: int
     language: Language
     question_id: int
     text: str
+    decision: Decision
+    entries: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSettings:
-    """How the model is asked."""
+    """How the model is asked; and on which clock the shop's rules look."""
 
     shop: str
     max_new_tokens: int
     context_tokens: int
+    timezone: str = "UTC"
 
 
 class ModelRun:
@@ -146,32 +158,42 @@ class ModelRun:
 
     def _answer(self, feed: Feed, run: Run, question: ModelQuestion) -> Finished | Failed:
         self._engine.wait_until_ready(_LOADING_PATIENCE)
-        request = self._request(question)
-        outcome = self._generate(feed, run, request)
-        if isinstance(outcome, Finished) and outcome.finish_reason == "stop" and only_repeats(question.text, run.text):
+        past = self._past(question)
+        request, guarding = self._request(question, past), self._guarding(question, past)
+        outcome, guard = self._generate(feed, run, request, guarding)
+        if guard.caught == "language" and not run.text:
+            request = _once_more(request, question.decision.language)
+            outcome, guard = self._generate(feed, run, request, guarding)
+        if not guard.caught and _asked_back(outcome, question, run):
             feed.grow(run, "\n\n")
             with suppress(QueueFull):  # then what there is must do
-                return self._generate(feed, run, dataclasses.replace(request, sampling=_BOLDER))
-        return outcome
+                outcome, guard = self._generate(feed, run, dataclasses.replace(request, sampling=_BOLDER), guarding)
+        return _ended_by(feed, run, guard, outcome) if guard.caught else outcome
 
-    def _generate(self, feed: Feed, run: Run, request: ChatRequest) -> Finished | Failed:
-        """Have the model write the answer, or its continuation."""
+    def _generate(
+        self, feed: Feed, run: Run, request: ChatRequest, guarding: Guarding
+    ) -> tuple[Finished | Failed, Guard]:
+        """Have the model write the answer, or its continuation, as far as the guard lets it."""
+        guard = Guard(guarding)
         if run.stop_wanted:
-            return Finished("model", "stopped")
+            return Finished("model", "stopped"), guard
         run.generation = generation = self._engine.chat(request)
         if run.stop_wanted:  # between the last two lines, when there was nothing to cancel yet
             self._engine.cancel(generation)
         try:
-            return self._write_down(feed, run, generation)
+            return self._write_down(feed, run, generation, guard), guard
         except BaseException:
             self._engine.cancel(generation)  # nobody is left to read it
             raise
 
-    def _write_down(self, feed: Feed, run: Run, generation: Generation) -> Finished | Failed:
+    def _write_down(self, feed: Feed, run: Run, generation: Generation, guard: Guard) -> Finished | Failed:
         saved_at = time.monotonic()
         while True:
             outputs = generation.take(_SAVE_EVERY)
-            _show(feed, run, outputs)
+            _show(feed, run, outputs, guard)
+            if guard.caught:
+                self._engine.cancel(generation)
+                return Finished("model", "stop")
             if outputs and isinstance(outputs[-1], Ended):
                 return _outcome(outputs[-1], run.text)
             if run.text:
@@ -180,22 +202,37 @@ class ModelRun:
                 saved_at = time.monotonic()
                 self._save(run, generation)
 
-    def _request(self, question: ModelQuestion) -> ChatRequest:
-        settings = self._settings
+    def _past(self, question: ModelQuestion) -> list[Message]:
         with self._database.read() as session:
-            past = messages.recent_turns(
+            return messages.recent_turns(
                 session, question.conversation_id, before_id=question.question_id, limit=2 * _REMEMBERED_TURNS
             )
+
+    def _request(self, question: ModelQuestion, past: list[Message]) -> ChatRequest:
+        settings = self._settings
+        asked = grounded(question.text, question.entries, question.decision.language)
         return ChatRequest(
             (
                 ChatMessage("system", self._persona(question.text, question.language)),
                 *_turns(past),
-                ChatMessage("user", question.text),
+                ChatMessage("user", asked),
             ),
             settings.max_new_tokens,
             settings.context_tokens,
             owner=str(question.conversation_id),
             patience=_PATIENCE,
+        )
+
+    def _guarding(self, question: ModelQuestion, past: list[Message]) -> Guarding:
+        official = [text for entry in question.entries for text in entry]
+        official += [message.text for message in past if message.source in ("faq", "human", "rule")]
+        said = [question.text, *(message.text for message in past)]
+        return Guarding(
+            question.decision,
+            question.text,
+            Given(official, said),
+            self._persona(question.text, question.language),
+            BannedWords(question.decision.policy.banned),
         )
 
     def _save(self, run: Run, generation: Generation) -> None:
@@ -226,7 +263,8 @@ class ModelRun:
         return outcome if ours else Failed("interrupted")
 
     def _finish(self, session: Session, run: Run, outcome: Finished | Failed) -> bool:
-        failure = outcome.failure if isinstance(outcome, Failed) else None
+        reason = outcome.failure if isinstance(outcome, Failed) else outcome.reason
+        source = "model" if isinstance(outcome, Failed) else outcome.source
         return messages.finish(
             session,
             run.message_id,
@@ -235,7 +273,8 @@ class ModelRun:
             status=_status(outcome),
             finish_reason="error" if isinstance(outcome, Failed) else outcome.finish_reason,
             stats=None if isinstance(outcome, Failed) else outcome.stats,
-            reason=failure,
+            reason=reason,
+            source=source,
         )
 
 
@@ -250,12 +289,34 @@ def _status(outcome: Finished | Failed) -> Status:
     return "stopped" if outcome.finish_reason == "stopped" else "done"
 
 
-def _show(feed: Feed, run: Run, outputs: Sequence[Output]) -> None:
+def _show(feed: Feed, run: Run, outputs: Sequence[Output], guard: Guard) -> None:
     for output in outputs:
         if isinstance(output, Waiting):
             feed.grow(run, queued=Queued(output.position, output.eta_seconds))
-    if text := "".join(output.text for output in outputs if isinstance(output, Text)):
-        feed.grow(run, text)
+    text = "".join(output.text for output in outputs if isinstance(output, Text))
+    last = bool(outputs) and isinstance(outputs[-1], Ended)
+    if (text or last) and (through := guard.let_through(text, last=last)):
+        feed.grow(run, through)
+
+
+def _asked_back(outcome: Finished | Failed, question: ModelQuestion, run: Run) -> bool:
+    ended = isinstance(outcome, Finished) and outcome.finish_reason == "stop"
+    return ended and only_repeats(question.text, run.text)
+
+
+def _ended_by(feed: Feed, run: Run, guard: Guard, outcome: Finished | Failed) -> Finished | Failed:
+    """The end of an answer that the guard has cut short: with a sentence, and the source of what is shown."""
+    if isinstance(outcome, Failed) or outcome.finish_reason == "stopped":
+        return outcome
+    source: Source = "model" if run.text.strip() else "rule"
+    feed.grow(run, ("\n\n" if source == "model" else "") + guard.sentence)
+    return Finished(source, "stop", outcome.stats, reason=f"guard: {guard.caught}")
+
+
+def _once_more(request: ChatRequest, language: Language) -> ChatRequest:
+    *before, asked = request.messages
+    again = dataclasses.replace(asked, text=in_its_language(asked.text, language))
+    return dataclasses.replace(request, messages=(*before, again))
 
 
 def _outcome(ended: Ended, text: str) -> Finished | Failed:

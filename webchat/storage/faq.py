@@ -1,27 +1,31 @@
 """Queries about FAQ entries, and how operators change them.
 
-Every change counts up ``version`` in its own transaction: a process that keeps an index of the entries in
-memory sees with one small read whether the index is still true.
+Every change counts up ``version`` in its own transaction and notes which entries it was about: a process that keeps an
+index of the entries in memory sees with one small read whether the index is still true, and with a second one what to
+read again.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, true
 from sqlalchemy import update as change
 
 from webchat.storage.database import affected_rows
-from webchat.storage.tables import Entry, EntryStatus, Origin, Phrasing, Setting, utc_now
+from webchat.storage.tables import Entry, EntryStatus, FaqChange, Negative, Origin, Phrasing, Setting, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from sqlalchemy.orm import Session
 
 _VERSION = "faq_version"  # a row of settings, there from the first migration on
+_REMEMBERED = 1000  # versions whose changes are kept; who is further behind reads everything
+_EVERYTHING = 0  # stands for more entries than are worth noting one by one
+_NOTED = 1000  # entries
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,42 @@ def ever_used(session: Session) -> bool:
 def published(session: Session) -> list[Entry]:
     """List the published entries with their phrasings, also those not valid yet or no longer."""
     return list(session.scalars(select(Entry).where(Entry.status == "published").order_by(Entry.id)))
+
+
+def changes_since(session: Session, seen: int) -> set[int] | None:
+    """Find the entries that changed after a version, removed ones too; None when that is no longer known."""
+    query = select(FaqChange.version, FaqChange.entry_id).where(FaqChange.version > seen)
+    changes = session.execute(query).all()
+    if len({change.version for change in changes}) != version(session) - seen:
+        return None
+    entries = {change.entry_id for change in changes}
+    return None if _EVERYTHING in entries else entries
+
+
+class Asked(NamedTuple):
+    """A question of a published entry: one of its phrasings, or of its negatives."""
+
+    entry_id: int
+    text: str
+    negative: bool
+
+
+def asked(session: Session, entries: Collection[int] | None = None) -> list[Asked]:
+    """List the phrasings and negatives of published entries: of these, or of all."""
+    found = []
+    for kind, negative in ((Phrasing, False), (Negative, True)):
+        query = select(kind.entry_id, kind.text).join(Entry, Entry.id == kind.entry_id)
+        query = query.where(Entry.status == "published").order_by(kind.entry_id, kind.id)
+        if entries is not None:
+            query = query.where(kind.entry_id.in_(entries))
+        found += [Asked(entry_id, text, negative) for entry_id, text in session.execute(query)]
+    return found
+
+
+def live(session: Session, entries: Collection[int]) -> dict[int, Entry]:
+    """Find those of these entries that answer now, with their phrasings."""
+    query = select(Entry).where(Entry.id.in_(entries), _live(utc_now()))
+    return {entry.id: entry for entry in session.scalars(query)}
 
 
 def top(session: Session, limit: int) -> list[Entry]:
@@ -98,6 +138,7 @@ def create(
     batch: str | None = None,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    negatives: Sequence[str] = (),
 ) -> Entry:
     """Add an entry.
 
@@ -113,9 +154,11 @@ def create(
         batch=batch,
         valid_from=valid_from,
         valid_until=valid_until,
+        negatives=[Negative(text=text) for text in dict.fromkeys(negatives)],
     )
     session.add(entry)
-    _changed(session)
+    session.flush()
+    _changed(session, [entry.id])
     return entry
 
 
@@ -140,7 +183,22 @@ def update(
     entry.valid_from = valid_from
     entry.valid_until = valid_until
     entry.updated_at = utc_now()
-    _changed(session)
+    _changed(session, [entry.id])
+
+
+def add_negative(session: Session, entry: Entry, text: str) -> None:
+    """Note a question that must not lead to an entry, once."""
+    if text not in [negative.text for negative in entry.negatives]:
+        entry.negatives.append(Negative(text=text))
+        _changed(session, [entry.id])
+
+
+def remove_negative(session: Session, entry: Entry, text: str) -> None:
+    """Let a question lead to an entry again."""
+    kept = [negative for negative in entry.negatives if negative.text != text]
+    if len(kept) < len(entry.negatives):
+        entry.negatives = kept
+        _changed(session, [entry.id])
 
 
 def set_status(session: Session, entry: Entry, status: EntryStatus) -> None:
@@ -149,13 +207,13 @@ def set_status(session: Session, entry: Entry, status: EntryStatus) -> None:
         return
     entry.status = status
     entry.updated_at = utc_now()
-    _changed(session)
+    _changed(session, [entry.id])
 
 
 def remove(session: Session, entry: Entry) -> None:
     """Remove an entry for good; messages keep what it said."""
     session.delete(entry)
-    _changed(session)
+    _changed(session, [entry.id])
 
 
 def add_batch(session: Session, entries: Iterable[NewEntry], batch: str) -> int:
@@ -177,7 +235,8 @@ def add_batch(session: Session, entries: Iterable[NewEntry], batch: str) -> int:
     ]
     session.add_all(rows)
     if rows:
-        _changed(session)
+        session.flush()
+        _changed(session, [row.id for row in rows])
     return len(rows)
 
 
@@ -193,9 +252,10 @@ def batch_size(session: Session, batch: str) -> int:
 
 def remove_batch(session: Session, batch: str) -> int:
     """Remove the entries that are still of a batch; returns how many."""
+    entries = session.scalars(select(Entry.id).where(Entry.batch == batch)).all()
     removed = affected_rows(session, delete(Entry).where(Entry.batch == batch))
     if removed:
-        _changed(session)
+        _changed(session, entries)
     return removed
 
 
@@ -226,10 +286,13 @@ def _numbered(texts: Iterable[str], present: Iterable[Phrasing] = ()) -> list[Ph
     return rows
 
 
-def _changed(session: Session) -> None:
+def _changed(session: Session, entries: Sequence[int]) -> None:
     """Count up the version, under a lock on its row: another change waits for this one's commit."""
     session.flush()
     query = select(Setting).where(Setting.key == _VERSION).with_for_update()
     counter = session.scalars(query.execution_options(populate_existing=True)).one()
     counter.value += 1
+    noted = entries if len(entries) <= _NOTED else [_EVERYTHING]
+    session.add_all(FaqChange(version=counter.value, entry_id=entry) for entry in set(noted))
+    session.execute(delete(FaqChange).where(FaqChange.version <= counter.value - _REMEMBERED))
     session.flush()

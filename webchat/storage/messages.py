@@ -24,17 +24,29 @@ from webchat.storage.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
+BLOCKED = "block: "  # how the reason of an answer begins that kept a question from FAQ and model
 _TOLD: tuple[Status, ...] = ("done", "stopped", "interrupted")  # what the visitor has read, to its end or not
 
 
-def add_question(session: Session, conversation_id: int, text: str, client_id: str | None) -> Message:
-    """Store what a visitor said; the same ``client_id`` twice in a conversation is a ``Conflict``."""
+def add_question(
+    session: Session,
+    conversation_id: int,
+    text: str,
+    client_id: str | None,
+    tags: Sequence[str] = (),
+    *,
+    reason: str | None = None,
+) -> Message:
+    """Store what a visitor said; the same ``client_id`` twice in a conversation is a ``Conflict``.
+
+    ``reason`` is why it is here when it was not typed.
+    """
     moment = utc_now()
     question = Message(
         conversation_id=conversation_id,
@@ -42,6 +54,8 @@ def add_question(session: Session, conversation_id: int, text: str, client_id: s
         text=text,
         status="done",
         client_id=client_id,
+        tags=list(tags) or None,
+        reason=reason,
         created_at=moment,
         finished_at=moment,
     )
@@ -70,6 +84,7 @@ def add_answer(
     model: str | None = None,
     entry: int | None = None,
     matched: dict[str, Any] | None = None,
+    suggested: list[dict[str, Any]] | None = None,
     reason: str | None = None,
     stats: dict[str, Any] | None = None,
     finish_reason: FinishReason | None = None,
@@ -91,6 +106,7 @@ def add_answer(
         model=model,
         entry_id=_still_there(session, entry),
         matched=matched,
+        suggested=suggested or None,
         reason=reason,
         stats=stats,
         finish_reason=finish_reason,
@@ -100,6 +116,12 @@ def add_answer(
     session.add(answer)
     session.flush()
     return answer
+
+
+def last_question(session: Session, conversation_id: int) -> str | None:
+    """Find what the visitor said last."""
+    query = select(Message.text).where(Message.conversation_id == conversation_id, Message.role == "visitor")
+    return session.scalar(query.order_by(Message.id.desc()).limit(1))
 
 
 def answer_to(session: Session, question_id: int) -> Message | None:
@@ -134,13 +156,28 @@ def everything(session: Session, conversation_id: int) -> list[Message]:
 
 
 def recent_turns(session: Session, conversation_id: int, *, before_id: int, limit: int) -> list[Message]:
-    """List the newest messages before one that a prompt may repeat, oldest first: said, and not empty."""
+    """List the newest messages before one that a prompt may repeat, oldest first: said, not empty, not blocked."""
+    blocked = select(Message.question_id).where(
+        Message.conversation_id == conversation_id,
+        Message.reason.startswith(BLOCKED),
+        Message.question_id.is_not(None),
+    )
     query = select(Message).where(
+        Message.id.not_in(blocked),
+        func.coalesce(Message.reason, "").not_like(f"{BLOCKED}%"),
         Message.conversation_id == conversation_id,
         Message.id < before_id,
         Message.status.in_(_TOLD),
         Message.text != "",
     )
+    return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
+
+
+def asked_before(session: Session, conversation_id: int, *, before_id: int | None, limit: int) -> list[str]:
+    """List what the visitor said last, oldest first; before one message, when it is given."""
+    query = select(Message.text).where(Message.conversation_id == conversation_id, Message.role == "visitor")
+    if before_id is not None:
+        query = query.where(Message.id < before_id)
     return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
 
 
@@ -166,13 +203,15 @@ def finish(
     finish_reason: FinishReason | None,
     stats: dict[str, Any] | None,
     reason: str | None = None,
+    source: Source = "model",
 ) -> bool:
-    """Store an answer's end, and why it failed if it did; False when the answer is no longer this owner's."""
+    """Store an answer's end, and why it failed or ended early; False when the answer is no longer this owner's."""
     statement = (
         update(Message)
         .where(*_run(message_id, owner))
         .values(
             text=text,
+            source=source,
             status=status,
             finish_reason=finish_reason,
             stats=stats,
@@ -192,6 +231,7 @@ def restart(session: Session, message_id: int, owner: str, lease_until: datetime
         .where(Message.id == message_id, Message.role == "assistant", Message.status.in_(RETRYABLE))
         .values(
             text="",
+            source="model",
             status="queued",
             finish_reason=None,
             reason=None,

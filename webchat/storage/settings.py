@@ -25,6 +25,11 @@ def put(session: Session, key: str, value: Any) -> None:
     session.flush()
 
 
+def lock(session: Session, key: str) -> None:
+    """Keep others from changing a value until this transaction ends; one that is not there yet is not held."""
+    session.get(Setting, key, with_for_update=True, populate_existing=True)
+
+
 def remove(session: Session, key: str) -> bool:
     """Remove a value; of several who try at once one is told True, so that a one-time token works once."""
     return affected_rows(session, delete(Setting).where(Setting.key == key)) == 1

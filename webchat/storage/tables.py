@@ -10,6 +10,7 @@ from sqlalchemy import (
     JSON,
     CheckConstraint,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -34,7 +35,14 @@ Status = Literal["queued", "streaming", "done", "stopped", "interrupted", "faile
 FinishReason = Literal["stop", "length", "stopped", "error"]
 EntryStatus = Literal["draft", "published", "disabled"]
 Origin = Literal["curated", "imported", "learned"]
-_WORDS = (Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin)
+RuleAction = Literal["reply", "handoff", "block", "tag"]
+Band = Literal["answer", "suggest", "abstain"]
+Vote = Literal["up", "down"]
+Reason = Literal["off_topic", "wrong", "unclear", "other"]  # of a 👎
+_WORDS = (
+    *(Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin),
+    *(RuleAction, Band, Vote, Reason),
+)
 
 UNFINISHED: tuple[Status, ...] = ("queued", "streaming")
 RETRYABLE: tuple[Status, ...] = ("stopped", "interrupted", "failed")
@@ -108,6 +116,8 @@ class Base(DeclarativeBase):
         str: PlainText,
         datetime: UtcDateTime,
         dict[str, Any]: JSON(none_as_null=True),
+        list[str]: JSON(none_as_null=True),
+        list[dict[str, Any]]: JSON(none_as_null=True),
         **dict.fromkeys(_WORDS, String(16)),
     }
 
@@ -169,7 +179,10 @@ class Message(Base):
     model: Mapped[str | None]  # the weights' file stem
     entry_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="SET NULL"), index=True)
     matched: Mapped[dict[str, Any] | None]  # the entry as it was: question, answer, how it was found
+    # Entries the question may have meant, as they were offered: {"entry", "question"}, and "chosen" once it was.
+    suggested: Mapped[list[dict[str, Any]] | None]
     reason: Mapped[str | None]  # why this source was chosen, or why it failed
+    tags: Mapped[list[str] | None]  # of a question: what the operators' rules say it is about
     stats: Mapped[dict[str, Any] | None]
     run_owner: Mapped[str | None]  # the process that writes this answer
     lease_until: Mapped[datetime | None]  # when others may take that process for dead
@@ -198,11 +211,20 @@ class Entry(Base):
     phrasings: Mapped[list[Phrasing]] = relationship(
         order_by="Phrasing.position", cascade="all, delete-orphan", passive_deletes=True, lazy="selectin"
     )
+    negatives: Mapped[list[Negative]] = relationship(
+        order_by="Negative.id", cascade="all, delete-orphan", passive_deletes=True, lazy="select"
+    )
 
     @property
     def question(self) -> str:
         """The first phrasing: how the entry is shown."""
         return self.phrasings[0].text
+
+    def valid(self, moment: datetime) -> bool:
+        """Whether the entry may answer at this time, once it is published."""
+        return (self.valid_from is None or self.valid_from <= moment) and (
+            self.valid_until is None or moment < self.valid_until
+        )
 
 
 class Phrasing(Base):
@@ -215,6 +237,92 @@ class Phrasing(Base):
     entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"))
     position: Mapped[int]
     text: Mapped[str]
+
+
+class Negative(Base):
+    """A question that must not lead to an entry, however alike it is."""
+
+    __tablename__ = "faq_negatives"
+    __table_args__ = (UniqueConstraint("entry_id", "text"), _NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"))
+    text: Mapped[str]
+
+
+class FaqChange(Base):
+    """Which entry a version of the FAQ has changed, so that an index in memory need not read them all."""
+
+    __tablename__ = "faq_changes"
+
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    entry_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)  # of a removed entry too
+
+
+class FaqVector(Base):
+    """What an encoder made of a text. Found by the text: an edit, its undo and a second import need no encoder."""
+
+    __tablename__ = "faq_vectors"
+
+    encoder: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    vector: Mapped[bytes]  # 16-bit floats, little endian
+
+
+class Rule(Base):
+    """What happens with questions that meet a condition; see ``webchat.answering.rules`` for how it is read."""
+
+    __tablename__ = "rules"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    position: Mapped[int]  # rules are tried in this order
+    shipped: Mapped[str | None] = mapped_column(unique=True)  # which of our own it is; None: the operators made it
+    name: Mapped[str] = mapped_column(default="")  # of those that the operators made
+    enabled: Mapped[bool] = mapped_column(default=True)
+    condition: Mapped[dict[str, Any]]
+    action: Mapped[RuleAction]
+    reply_zh: Mapped[str] = mapped_column(default="")  # empty: what the site says by itself
+    reply_en: Mapped[str] = mapped_column(default="")
+    tag: Mapped[str] = mapped_column(default="")
+    faq_first: Mapped[bool] = mapped_column(default=False)  # an entry with exactly this question goes before it
+    slow_at: Mapped[datetime | None]  # when its pattern last ran out of time
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class FaqHit(Base):
+    """An entry that answered a question, or was suggested to it."""
+
+    __tablename__ = "faq_hits"
+    __table_args__ = (UniqueConstraint("message_id", "entry_id"), _NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    message_id: Mapped[int] = mapped_column(RowId, ForeignKey("messages.id", ondelete="CASCADE"))  # the answer
+    entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"), index=True)
+    question: Mapped[str]  # as it was asked
+    band: Mapped[Band]
+    how: Mapped[str]  # exact, matched, suggested, chosen
+    score: Mapped[float | None] = mapped_column(Float)
+    phrasing: Mapped[str | None]  # the entry's that was nearest
+    chosen: Mapped[bool] = mapped_column(default=False)  # the visitor clicked it: the question asks for this entry
+    at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Feedback(Base):
+    """What a visitor thinks of an answer. Of an entry's answer it is a label: its question asks for it, or not."""
+
+    __tablename__ = "feedback"
+    __table_args__ = (UniqueConstraint("message_id", "visitor_id"), _NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    message_id: Mapped[int] = mapped_column(RowId, ForeignKey("messages.id", ondelete="CASCADE"))  # the answer
+    visitor_id: Mapped[str]
+    entry_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="SET NULL"), index=True)
+    question: Mapped[str]  # as it was asked
+    vote: Mapped[Vote]
+    reason: Mapped[Reason | None]
+    comment: Mapped[str] = mapped_column(default="")
+    at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
 
 
 class Operator(Base):

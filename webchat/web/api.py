@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, jsonify
 
+from webchat.answering.choosing import offered
 from webchat.storage import messages
 from webchat.web.services import services
 from webchat.web.visitors import open_to_holder
@@ -28,7 +29,7 @@ def list_messages(public_id: str) -> Response:
 
 
 def _message(message: Message) -> dict[str, Any]:
-    return {
+    said: dict[str, Any] = {
         "id": message.id,
         "role": message.role,
         "text": message.text,
@@ -36,3 +37,6 @@ def _message(message: Message) -> dict[str, Any]:
         "status": message.status,
         "created_at": message.created_at.isoformat(timespec="milliseconds"),
     }
+    if message.source != "faq" and (suggestions := offered(message)):
+        said["suggestions"] = [suggestion.question for suggestion in suggestions]
+    return said

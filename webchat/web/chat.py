@@ -12,10 +12,10 @@ from flask_babel import gettext as _
 
 from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import Busy, Opening, StillAnswering
-from webchat.storage import conversations, faq, messages
+from webchat.storage import conversations, faq, feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.web.errors import mark, problem_of
-from webchat.web.fragments import append_frame, notice, stopping_frame, view_of
+from webchat.web.fragments import append_frame, notice, stopping_frame, view_of, views_of
 from webchat.web.i18n import LOCALES, day_name, language
 from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
@@ -63,7 +63,7 @@ def post_message(public_id: str) -> BaseResponse:
         return _refused(where, problem_of(error))
     if not request.headers.get("HX-Request"):
         return redirect(url_for(".conversation", public_id=turn.conversation.public_id), code=303)
-    return _opened(turn.conversation) if where is None else _appended(turn)
+    return _opened(turn.conversation) if where is None else appended(turn)
 
 
 @bp.post("/c/<public_id>/stop")
@@ -97,20 +97,21 @@ def set_language() -> BaseResponse:
 
 def _page(conversation: Conversation | None) -> str:
     visitor()  # known before the first question, so that one sent twice has one asker
-    return render_template("chat/page.html", **_chat_state(conversation))
+    return render_template("chat/page.html", **chat_state(conversation))
 
 
-def _chat_state(conversation: Conversation | None) -> dict[str, Any]:
+def chat_state(conversation: Conversation | None) -> dict[str, Any]:
     """Everything the chat templates show."""
     parts = services()
     engine = parts.engine.stats()
     with parts.database.read() as rows:
         thread = messages.thread(rows, conversation.id) if conversation else []
+        votes = feedback.of_messages(rows, known_visitor(), [message.id for message in thread])
         top = [] if thread else faq.top(rows, _CONSIDERED)
     runs = parts.answerer.feeds.runs(conversation.public_id) if conversation else {}
     return {
         "conversation": conversation,
-        "messages": [view_of(message, runs.get(message.id)) for message in thread],
+        "messages": views_of(thread, runs, votes),
         "history": _history(conversation),
         "client_id": secrets.token_urlsafe(12),
         "suggestions": _suggested([entry.question for entry in top]),
@@ -155,7 +156,7 @@ def _opening() -> Opening:
 
 def _opened(conversation: Conversation) -> Response:
     """The whole chat of a conversation that was just opened, in place of the empty one."""
-    state = _chat_state(conversation)
+    state = chat_state(conversation)
     chat = render_template("chat/_chat.html", **state)
     history = render_template("chat/_history.html", **state)
     response = Response(
@@ -166,7 +167,7 @@ def _opened(conversation: Conversation) -> Response:
     return response
 
 
-def _appended(turn: Turn) -> Response:
+def appended(turn: Turn) -> Response:
     """The turn behind the message before it; ignored by a page whose socket was faster."""
     with services().database.read() as rows:
         before = messages.thread(rows, turn.conversation.id, limit=1, before_id=turn.question.id)
@@ -177,7 +178,7 @@ def _appended(turn: Turn) -> Response:
 
 def _refused(where: Conversation | None, problem: Problem) -> Response:
     """A question that was not taken: without JavaScript the page comes back with what was typed."""
-    state = _chat_state(where) | {"notice": problem.detail, "draft": request.form.get("text", "")}
+    state = chat_state(where) | {"notice": problem.detail, "draft": request.form.get("text", "")}
     return mark(Response(render_template("chat/page.html", **state)), problem)
 
 

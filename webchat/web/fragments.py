@@ -15,6 +15,7 @@ from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
+from webchat.answering.choosing import CHOSEN
 from webchat.answering.normalise import language_of
 from webchat.answering.pipeline import failure_of
 from webchat.storage.tables import RETRYABLE, UNFINISHED
@@ -22,11 +23,20 @@ from webchat.web.i18n import LOCALE_OF, language, local_time
 from webchat.web.markdown import render_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from webchat.answering.events import Failure, Queued
     from webchat.answering.feed import Run
-    from webchat.storage.tables import Conversation, Message
+    from webchat.storage.tables import Conversation, Feedback, Message, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestionView:
+    """A suggested question, and whether the visitor has chosen it."""
+
+    entry: int
+    question: str
+    chosen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +46,10 @@ class MessageView:
     Attributes:
         html: the text rendered; None while it still grows.
         go_on: how to ask for the rest of an answer that ended at its limit; None for any other.
+        suggestions: what the question may have meant. An official answer has its next best, shown when it was not
+            what was asked.
+        matched: the shop's question that was answered, where the visitor's was another; None for any other.
+        vote: what the visitor thinks of this answer, if they have said so.
     """
 
     id: int
@@ -53,10 +67,22 @@ class MessageView:
     go_on: str | None
     can_retry: bool
     can_stop: bool
+    can_vote: bool
+    suggestions: tuple[SuggestionView, ...]
+    matched: str | None
+    chosen: bool
+    vote: Feedback | None
 
 
-def view_of(message: Message, run: Run | None = None) -> MessageView:
-    """A message as it stands now: the row, and the live text of the run that makes it."""
+def views_of(
+    thread: Iterable[Message], runs: Mapping[int, Run | None], votes: Mapping[int, Feedback]
+) -> list[MessageView]:
+    """Messages as they stand now, with the runs that make them and the votes on them by message id."""
+    return [view_of(message, runs.get(message.id), votes.get(message.id)) for message in thread]
+
+
+def view_of(message: Message, run: Run | None = None, vote: Feedback | None = None) -> MessageView:
+    """A message as it stands now: the row, the live text of the run that makes it, the visitor's vote on it."""
     unfinished = message.status in UNFINISHED
     answer = message.role != "visitor"
     text = run.text if run else message.text
@@ -76,7 +102,35 @@ def view_of(message: Message, run: Run | None = None) -> MessageView:
         go_on=_asking_for_the_rest(text) if message.finish_reason == "length" else None,
         can_retry=answer and message.status in RETRYABLE,
         can_stop=unfinished,
+        # Not where Stop was pressed: its second click would be a vote.
+        can_vote=answer and message.status == "done",
+        suggestions=_suggestions(message, vote),
+        matched=_matched(message),
+        chosen=message.role == "visitor" and message.reason == CHOSEN,
+        vote=vote,
     )
+
+
+def _suggestions(message: Message, vote: Feedback | None) -> tuple[SuggestionView, ...]:
+    if message.source == "faq" and (vote is None or vote.reason != "off_topic"):
+        return ()
+    suggested = message.suggested or ()
+    return tuple(SuggestionView(each["entry"], each["question"], "chosen" in each) for each in suggested)
+
+
+def _matched(message: Message) -> str | None:
+    matched = message.matched or {}
+    return matched.get("question") if matched.get("how") not in (None, "exact", CHOSEN) else None
+
+
+def vote_reasons() -> dict[Reason, str]:
+    """What can be wrong with an answer, as visitors read it."""
+    return {
+        "off_topic": _("Not what I asked"),
+        "wrong": _("Wrong or out of date"),
+        "unclear": _("Not clear"),
+        "other": _("Something else"),
+    }
 
 
 def _asking_for_the_rest(text: str) -> str:
@@ -132,7 +186,8 @@ def append_frame(conversation: Conversation, after: int, views: Sequence[Message
 def message_frame(conversation: Conversation, view: MessageView) -> str:
     """A message that is on the page already, as it is now."""
     html = render_template("chat/_message.html", conversation=conversation, message=view)
-    return _partial(f"#m-{view.id}", "outerHTML", html)
+    # Morphed, so that who is at one of its buttons with the keyboard stays there.
+    return _partial(f"#m-{view.id}", "outerMorph", html)
 
 
 def stopping_frame(conversation: Conversation, message_id: int) -> str:

@@ -20,6 +20,7 @@ _CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _KEPT_CONTROLS = "\n\t"
 _FORM = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 100  # of a form; ours have ten
+COMMENT_CHARS = 500
 _HOPELESS = 4  # times the limit: cleaning cannot make it fit
 
 
@@ -68,6 +69,19 @@ def clean_question(text: object) -> str:
         raise Problem(400, _("Please type a question first."))
     if len(text) > limit:
         raise _too_long(len(text), limit)
+    return text
+
+
+def clean_comment(text: str) -> str:
+    """What a visitor adds to a vote, fit to be stored and shown; may be empty.
+
+    Raises:
+        Problem: 413 for too much of it.
+    """
+    text = text.replace("\r\n", "\n")[: 4 * COMMENT_CHARS]
+    text = "".join(c for c in text if c in _KEPT_CONTROLS or unicodedata.category(c) not in ("Cc", "Cs")).strip()
+    if len(text) > COMMENT_CHARS:
+        raise _too_long(len(text), COMMENT_CHARS)
     return text
 
 

@@ -9,9 +9,11 @@ from flask import current_app
 
 if TYPE_CHECKING:
     from webchat.answering.completions import Completions
+    from webchat.answering.faq.index import FaqIndex
     from webchat.answering.leases import LeaseKeeper
     from webchat.answering.pipeline import Answerer
     from webchat.config import Settings
+    from webchat.engine.encoders import Encoder
     from webchat.engine.interface import Engine
     from webchat.storage.database import Database
 
@@ -23,6 +25,8 @@ class Services:
     settings: Settings
     database: Database
     engine: Engine
+    encoder: Encoder | None
+    index: FaqIndex
     answerer: Answerer
     leases: LeaseKeeper
     completions: Completions

@@ -21,10 +21,10 @@ from simple_websocket import ConnectionClosed
 from wsproto.events import TextMessage
 from wsproto.utilities import LocalProtocolError
 
-from webchat.storage import messages
+from webchat.storage import feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.storage.tables import UNFINISHED
-from webchat.web.fragments import append_frame, message_frame, socket_frame, text_frame, thread_frame, view_of
+from webchat.web.fragments import append_frame, message_frame, socket_frame, text_frame, thread_frame, views_of
 from webchat.web.problems import Problem
 from webchat.web.security import same_or_allowed_origin
 from webchat.web.services import services
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from webchat.answering.events import Queued
     from webchat.answering.feed import Feed, Run
-    from webchat.storage.tables import Conversation, Message
+    from webchat.storage.database import Session
+    from webchat.storage.tables import Conversation, Feedback, Message
     from webchat.web.fragments import MessageView
 
 log = structlog.get_logger(__name__)
@@ -189,13 +190,14 @@ class _Watcher:
         self._cursor = self._feed.cursor()
         with services().database.read() as rows:
             thread = messages.thread(rows, self._conversation.id)
+            votes = self._votes(rows, thread)
         runs = self._feed.runs()
         self._shown = {message.id for message in thread}
         self._last_id = max(self._shown, default=0)
         self._sent.clear()
         self._elsewhere.clear()
-        views = [view_of(message, self._note(message, runs)) for message in thread]
-        return [thread_frame(self._conversation, views)]
+        noted = {message.id: self._note(message, runs) for message in thread}
+        return [thread_frame(self._conversation, views_of(thread, noted, votes))]
 
     def catch_up(self) -> list[str]:
         """What has changed since last time, as partials."""
@@ -217,12 +219,17 @@ class _Watcher:
         with services().database.read() as rows:
             changed = messages.some(rows, self._conversation.id, ids)
             new = [message for message in messages.thread(rows, self._conversation.id) if message.id > self._last_id]
+            votes = self._votes(rows, changed)
         if any(message.id < self._last_id and message.id not in self._shown for message in changed):
             return self.whole_thread()
         runs = self._feed.runs()
-        views = {message.id: view_of(message, self._note(message, runs)) for message in (*changed, *new)}
+        noted = {message.id: self._note(message, runs) for message in (*changed, *new)}
+        views = {view.id: view for view in views_of((*changed, *new), noted, votes)}
         partials = [message_frame(self._conversation, views[m.id]) for m in changed if m.id in self._shown]
         return partials + self._append([views[message.id] for message in new])
+
+    def _votes(self, rows: Session, thread: list[Message]) -> dict[int, Feedback]:
+        return feedback.of_messages(rows, self._conversation.visitor_id, [message.id for message in thread])
 
     def _append(self, views: list[MessageView]) -> list[str]:
         if not views:

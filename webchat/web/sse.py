@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, stream_with_context
 from flask_limiter.util import get_remote_address
 
-from webchat.answering.events import Delta, Failed, Finished, Queued
+from webchat.answering.events import Delta, Failed, Finished, Queued, Suggested
 from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import Asker, Opening
 from webchat.web.fragments import failure_sentence
@@ -58,21 +58,26 @@ def chat() -> Response:
 
 
 def _lines(turn: Turn, events: Iterator[Event]) -> Iterator[str]:
+    suggestions: list[str] = []
     for event in events:
         if isinstance(event, Delta):
             for piece in _pieces(event.text):
                 yield _line({"token": piece, "done": False})
         elif isinstance(event, Queued):  # the tutorial has no word for it, but sees that we are there
             yield _line({"token": "", "done": False})
+        elif isinstance(event, Suggested):
+            suggestions = [entry.question for entry in event.entries]
         elif isinstance(event, Finished | Failed):
-            yield _line({"token": "", "done": True, "session_id": turn.conversation.public_id, **_end(turn, event)})
+            yield _last(
+                {"token": "", "done": True, "session_id": turn.conversation.public_id, **_end(turn, event)}, suggestions
+            )
 
 
 def _end(turn: Turn, event: Finished | Failed) -> dict[str, Any]:
     if isinstance(event, Finished):
-        return {"source": event.source, "finish_reason": event.finish_reason, "suggestions": []}
+        return {"source": event.source, "finish_reason": event.finish_reason}
     error = failure_sentence(event.failure)
-    return {"source": turn.answer.source, "finish_reason": "error", "suggestions": [], "error": error}
+    return {"source": turn.answer.source, "finish_reason": "error", "error": error}
 
 
 def _pieces(text: str) -> Iterator[str]:
@@ -81,6 +86,12 @@ def _pieces(text: str) -> Iterator[str]:
     for start in range(_PIECE, len(text), _PIECE):
         time.sleep(_PACE)  # or the cuts would be joined again on their way
         yield text[start : start + _PIECE]
+
+
+def _last(event: dict[str, Any], suggestions: list[str]) -> str:
+    """The last event, with as many suggestions as an event has room for."""
+    line = _line(event | {"suggestions": suggestions})
+    return line if len(line.encode()) <= _EVENT_BYTES else _last(event, suggestions[:-1])
 
 
 def _line(event: dict[str, Any]) -> str:

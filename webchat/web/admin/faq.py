@@ -6,7 +6,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from flask import Blueprint, abort, flash, g, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_wtf.csrf import CSRFError
@@ -16,9 +16,9 @@ from webchat.storage import faq
 from webchat.storage.tables import EntryStatus
 from webchat.web.admin import entries
 from webchat.web.admin import undo as deleted
-from webchat.web.admin.auth import SignedOut, admin_address, current_operator, sign_in_address, signed_in_operator
+from webchat.web.admin.auth import SignedOut, admin_address, current_operator
 from webchat.web.admin.forms import MAX_ANSWER_CHARS, EntryForm, has_controls
-from webchat.web.errors import respond
+from webchat.web.admin.late import answer_late
 from webchat.web.i18n import local_time
 from webchat.web.markdown import render_markdown
 from webchat.web.services import services
@@ -49,22 +49,9 @@ def _shown() -> dict[str, Any]:
 @bp.errorhandler(SignedOut)
 def sent_too_late(error: HTTPException) -> ResponseReturnValue:
     """Answer a page that outlived its session: nothing is done, nothing typed is lost, and it says why."""
-    g.operator = signed_in_operator()  # the CSRF token is looked at before the guard of these pages
-    signed_out = g.operator is None
-    status = HTTPStatus.UNAUTHORIZED if signed_out else HTTPStatus.BAD_REQUEST
     on_form = request.endpoint in ("admin.faq.new", "admin.faq.edit")
-    if _wants_fragment():
-        template = "admin/_no_preview.html" if on_form else "admin/_too_late.html"
-        return render_template(template, sign_in=sign_in_address() if signed_out else None), status
-    if on_form:
-        form = EntryForm()
-        if signed_out:  # whoever this is sees what they sent, and nothing that is stored
-            return render_template("admin/entry.html", form=form, entry=None, signed_out=True), status
-        return _form_page(form, (request.view_args or {}).get("entry_id"), too_old=True), status
-    if not signed_out:
-        return respond(error)
-    flash(_("You are signed out, so nothing was changed. Sign in and try again."), "refused")
-    return redirect(sign_in_address(), code=303)
+    fragment = "admin/_no_preview.html" if on_form else "admin/_too_late.html"
+    return answer_late(error, fragment, _form_as_sent if on_form else None)
 
 
 @bp.get("/")
@@ -207,6 +194,13 @@ def _search_wanted() -> tuple[str, EntryStatus | None, int]:
     page = request.args.get("page", 1, type=int)
     known = cast("EntryStatus", status) if status in get_args(EntryStatus) else None
     return text.strip()[:_MAX_SEARCH_CHARS], known, min(max(page, 1), _MAX_PAGE)
+
+
+def _form_as_sent(*, signed_out: bool) -> str:
+    form = EntryForm()
+    if signed_out:  # whoever this is sees what they sent, and nothing that is stored
+        return render_template("admin/entry.html", form=form, entry=None, signed_out=True)
+    return _form_page(form, (request.view_args or {}).get("entry_id"), too_old=True)
 
 
 def _opened(form: EntryForm, entry_id: int) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
-from wtforms import HiddenField, PasswordField, StringField, TextAreaField
+from wtforms import HiddenField, IntegerField, PasswordField, RadioField, StringField, TextAreaField
 from wtforms.validators import ValidationError
+from wtforms.widgets import HiddenInput
 
 from webchat.accounts import MAX_CHARS, MAX_NAME_CHARS, MIN_CHARS, long_enough, operator_name
 from webchat.answering.normalise import normalise
+from webchat.storage.answer_policy import AnswerPolicy, Mode
 from webchat.web.admin.entries import Draft, stamp
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ _LOOKED_AT = 200  # characters of a one-line field; more is refused for its leng
 MAX_PHRASINGS = 50
 MAX_PHRASING_CHARS = 200
 MAX_ANSWER_CHARS = 10_000
+MAX_BANNED_WORDS = 500
+MAX_BANNED_CHARS = 50
+MAX_CONTACT_CHARS = 200
 
 
 def has_controls(text: str, allowed: str = "") -> bool:
@@ -137,6 +142,74 @@ class EntryForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
     def _lines(self) -> list[str]:
         lines = (line.strip() for line in (self.phrasings.data or "").split("\n"))
         return [line for line in dict.fromkeys(lines) if line]
+
+
+class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
+    """Who may answer what. ``seen`` counts the changes before the one that is being made."""
+
+    mode = RadioField(choices=get_args(Mode))
+    banned = TextAreaField(filters=[_one_line_end])
+    contact_zh = StringField(filters=[_one_spelling])
+    contact_en = StringField(filters=[_one_spelling])
+    seen = IntegerField(widget=HiddenInput())
+
+    def show(self, policy: AnswerPolicy) -> None:
+        """Fill in the policy as it is stored."""
+        self.mode.data = policy.mode
+        self.banned.data = "\n".join(policy.banned)
+        self.contact_zh.data = policy.contact_zh
+        self.contact_en.data = policy.contact_en
+        self.seen.data = policy.changes
+
+    def policy(self) -> AnswerPolicy:
+        """What the form says, cleaned."""
+        return AnswerPolicy(
+            mode=self.mode.data,
+            banned=tuple(self._words()),
+            contact_zh=self.contact_zh.data or "",
+            contact_en=self.contact_en.data or "",
+            changes=self.seen.data or 0,
+        )
+
+    def validate_banned(self, _field: Any) -> None:
+        """A word must be one that can be found in an answer."""
+        words = self._words()
+        if len(words) > MAX_BANNED_WORDS:
+            raise ValidationError(
+                _("These are %(count)d words; at most %(most)d fit.", count=len(words), most=MAX_BANNED_WORDS)
+            )
+        for number, word in enumerate(words, start=1):
+            if problem := _problem_with_word(word):
+                raise ValidationError(_("Word %(number)d: %(problem)s", number=number, problem=problem))
+
+    def validate_contact_zh(self, field: Any) -> None:
+        """One sentence, in plain text."""
+        _require_a_sentence(field.data or "")
+
+    def validate_contact_en(self, field: Any) -> None:
+        """One sentence, in plain text."""
+        _require_a_sentence(field.data or "")
+
+    def _words(self) -> list[str]:
+        lines = (line.strip() for line in (self.banned.data or "").split("\n"))
+        return [line for line in dict.fromkeys(lines) if line]
+
+
+def _problem_with_word(word: str) -> str | None:
+    if has_controls(word):
+        return _("Control characters cannot be saved. Type the text instead of pasting it.")
+    if len(word) > MAX_BANNED_CHARS:
+        return _("%(count)d characters are too many; at most %(most)d fit.", count=len(word), most=MAX_BANNED_CHARS)
+    if not normalise(word):
+        return _("It needs at least one letter, digit or Chinese character.")
+    return None
+
+
+def _require_a_sentence(text: str) -> None:
+    if len(text) >= MAX_CONTACT_CHARS:
+        raise ValidationError(_("Use at most %(most)d characters.", most=MAX_CONTACT_CHARS - 1))
+    if has_controls(text):
+        raise ValidationError(_("Control characters cannot be saved. Type the text instead of pasting it."))
 
 
 def _problem_with(phrasing: str) -> str | None:

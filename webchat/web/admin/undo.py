@@ -39,6 +39,7 @@ def _key(operator: Operator) -> str:
 def _pack(entry: Entry) -> dict[str, Any]:
     return {
         "phrasings": [phrasing.text for phrasing in entry.phrasings],
+        "negatives": [negative.text for negative in entry.negatives],
         "answer": entry.answer,
         "group_name": entry.group_name,
         "status": entry.status,

@@ -1,0 +1,206 @@
+"""What a visitor may be shown of an answer, and what is said in place of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from webchat.answering.banned import BannedWords
+from webchat.answering.claims import Given, is_promise
+from webchat.answering.guarding import Guard, Guarding
+from webchat.answering.persona import persona
+from webchat.answering.policy import PolicyDesk
+from webchat.storage.answer_policy import AnswerPolicy
+
+DESK = PolicyDesk()
+
+
+def guard_for(question, *, mode="careful", official=(), banned=()):
+    decision = DESK.decide(AnswerPolicy(mode=mode, banned=tuple(banned)), question, "zh")
+    assert decision.refusal is None, "the model is not asked"
+    told = persona(question, "zh", shop="店", model="m")
+    return Guard(Guarding(decision, question, Given(official, [question]), told, BannedWords(banned)))
+
+
+def written(guard, answer, step=1):
+    """Feed an answer in pieces; what was shown."""
+    shown = ""
+    for start in range(0, len(answer), step):
+        shown += guard.let_through(answer[start : start + step], last=start + step >= len(answer))
+        if guard.caught:
+            break
+    return shown
+
+
+@pytest.mark.parametrize("step", [1, 3, 1000])
+@pytest.mark.parametrize(
+    ("question", "answer", "shown", "caught"),
+    [
+        ("谢谢你", "不客气。我已经为您办理了退款，请稍等。", "不客气。", "promise"),
+        ("谢谢你", "不客气，客服会尽快与您联系。", "不客气，", "promise"),
+        ("你喜欢什么", "都喜欢。退货的话，需要在7天内寄回。", "都喜欢。退货的话，", "fact"),
+        ("你喜欢什么", "都喜欢。我们支持货到付款。", "都喜欢。", "fact"),
+        ("你喜欢什么", "都喜欢。客服电话是400-123-4567。", "都喜欢。", "fact"),
+        ("How are you?", "I am fine. I have refunded your order.", "I am fine. ", "promise"),
+        ("How are you?", "I am fine. Our team will contact you soon.", "I am fine. ", "promise"),
+        ("Do you like tea?", "I do. We offer free shipping within 3 days.", "I do. ", "fact"),
+    ],
+)
+def test_what_must_not_be_said_is_never_shown(question, answer, shown, caught, step):
+    guard = guard_for(question)
+    assert (written(guard, answer, step).strip(), guard.caught) == (shown.strip(), caught)
+    assert guard.sentence
+
+
+@pytest.mark.parametrize("step", [1, 4, 1000])
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("红烧肉怎么做", "先煮40分钟，再炖1小时。我们可以加糖。"),
+        ("你觉得睡多久好", "一般来说，人需要睡8小时。"),
+        ("帮我给客户写一封道歉邮件", "您好，我们已为您退款100元，3天内到账。"),
+        ("Write a shop advert", "We offer free shipping! Your order will be shipped within 2 days."),
+        ("Who wrote Hamlet?", "Shakespeare wrote it around 1600, and we still read it."),
+        ("写一段Python代码", "```python\nfor i in range(3):\n    print(i)\n```"),
+        ("你好呀", "您好，很高兴为您服务。请问有什么可以帮您？"),
+        ("谢谢你", "不客气！如果您有订单方面的问题，请联系人工客服。"),
+        ("How are you?", "I'm not sure about prices. Please contact the staff."),
+    ],
+)
+def test_what_may_be_said_is_shown_to_the_last_letter(question, answer, step):
+    guard = guard_for(question)
+    assert (written(guard, answer, step), guard.caught) == (answer, None)
+
+
+def test_a_number_that_was_never_said_is_not_remembered():
+    guard = guard_for("我刚才说的订单号是多少")
+    assert (written(guard, "订单号是1234567890。"), guard.caught) == ("", "unsaid")
+    answer = "订单号是20391。"
+    assert written(guard_for("我刚才说的订单号是多少", official=["我的订单号是20391"]), answer) == answer
+
+
+def test_what_an_entry_says_may_be_repeated():
+    answer = "运费是8元，满59元包邮。"
+    assert written(guard_for("你觉得呢", official=["运费8元，满59元包邮。"]), answer) == answer
+
+
+def test_the_visitors_own_numbers_may_be_repeated():
+    answer = "您说您的订单要在3天内送到。"
+    assert written(guard_for("我刚才说了什么？我说过3天"), answer) == answer
+
+
+def test_in_open_mode_facts_are_the_models_but_deeds_are_not():
+    assert written(guard_for("运费多少", mode="open"), "运费是8元。") == "运费是8元。"
+    guard = guard_for("运费多少", mode="open")
+    written(guard, "我已为您退款。")
+    assert guard.caught == "promise"
+
+
+@pytest.mark.parametrize("step", [1, 2, 100])
+@pytest.mark.parametrize(
+    ("word", "answer", "shown"),
+    [
+        ("赌博", "从前有个人爱赌 博，后来", "从前有个人爱"),
+        ("Casino", "A man in a CASINO sat", "A man in a "),
+        ("ass", "The class passed the assessment, ok", "The class passed the assessment, ok"),
+    ],
+)
+def test_a_banned_word_is_caught_however_it_is_split_and_only_when_it_is_that_word(word, answer, shown, step):
+    guard = guard_for("写个故事", banned=[word])
+    assert written(guard, answer, step) in (shown, shown.rstrip("爱"), "" if step > 2 and shown != answer else shown)
+    assert guard.caught == (None if shown == answer else "banned")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("你喜欢什么颜色", "I like blue very much because it is the colour of the sea."),
+        ("Do you like tea?", "是的，我喜欢喝茶。"),
+    ],
+)
+def test_an_answer_in_another_language_shows_nothing(question, answer):
+    guard = guard_for(question)
+    assert (written(guard, answer), guard.caught) == ("", "language")
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("Python是什么", "Python是一种编程语言。"),
+        ("用英语怎么说你好", "Hello, how are you doing today my friend?"),
+        ("写一句英文", "To be or not to be, that is the question."),
+    ],
+)
+def test_another_language_may_be_wanted(question, answer):
+    guard = guard_for(question)
+    assert (written(guard, answer), guard.caught) == (answer, None)
+
+
+def test_the_instructions_are_not_told():
+    guard = guard_for("你喜欢什么")
+    shown = written(guard, "我的设定是：请用简体中文简洁、礼貌地回答顾客的问题；顾客要你写文章")
+    assert guard.caught == "leak"
+    assert "礼貌" not in shown
+
+
+def test_a_circle_is_left():
+    guard = guard_for("你喜欢什么")
+    shown = written(guard, "我喜欢大海和沙滩。" * 50)
+    assert guard.caught == "loop"
+    assert shown.count("大海") <= 3
+
+
+def test_a_circle_without_an_end_is_left_too():
+    guard = guard_for("Who wrote Hamlet?")
+    shown = written(guard, "He was" + " a young man who is" * 40, step=5)
+    assert guard.caught == "loop"
+    assert shown.count("young") <= 9
+
+
+def test_no_more_than_a_clause_is_held():
+    guard = guard_for("你喜欢什么")
+    held = 0
+    fed = shown = ""
+    for char in "我喜欢大海，也喜欢山。退一步说，一天有二十四小时，够用了。":
+        fed += char
+        shown += guard.let_through(char)
+        held = max(held, len(fed) - len(shown))
+    assert guard.caught is None
+    assert held <= len("一天有二十四小时")
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "我已为您退款",
+        "我已经帮您下单了",
+        "正在为您转接人工客服",
+        "您的订单已取消",
+        "我们会尽快联系您",
+        "让我为您查询一下",
+        "I've cancelled your order",
+        "We will call you tomorrow",
+        "Your refund has been processed",
+        "Let me check your order",
+        "An agent will get back to you",
+    ],
+)
+def test_promises(clause):
+    assert is_promise(clause)
+
+
+@pytest.mark.parametrize(
+    "clause",
+    [
+        "请联系人工客服",
+        "我不能为您退款",
+        "我可以帮您写一首诗",
+        "您可以联系店家取消订单",
+        "我会尽力回答",
+        "I will tell you a story",
+        "You can cancel your order yourself",
+        "I have read many books",
+        "Please contact our staff",
+    ],
+)
+def test_no_promises(clause):
+    assert not is_promise(clause)

@@ -1,0 +1,106 @@
+"""Which questions are the shop's to answer, told by words alone; with an encoder there are fewer errors."""
+
+from __future__ import annotations
+
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from webchat.answering.kinds import judge
+
+HERE = Path(__file__).parent
+# Least share told rightly. The first file was at hand when the words were chosen, the last was written after them.
+BARS = {
+    "policy_questions": (59, 40),
+    "policy_questions_other_trades": (58, 32),
+    "policy_questions_more_trades": (58, 34),
+}
+
+
+@pytest.mark.parametrize("name", BARS)
+def test_questions_of_many_trades_are_told_from_general_ones(name):
+    questions = tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
+    shop = [judge(text).kind == "shop" for language in ("zh", "en") for text in questions["shop"][language]]
+    general = [judge(text).kind != "shop" for language in ("zh", "en") for text in questions["general"][language]]
+    assert (len(shop), len(general)) == (60, 40)
+    assert sum(shop) >= BARS[name][0]
+    assert sum(general) >= BARS[name][1]
+
+
+@pytest.mark.parametrize("name", ["policy_questions", "policy_questions_other_trades"])
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_the_conversations_own_words_are_never_refused(name, language):
+    questions = tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
+    assert [text for text in questions["conversation"][language] if judge(text).kind == "shop"] == []
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "帮我写一份退款政策，我自己开了家小店",
+        "把“你们什么时候发货”翻译成英文",
+        "Write a refund policy for my own shop",
+        "Translate 'How much is shipping?' into Chinese",
+        "Write a poem about free shipping",
+        "写一首关于包邮的诗",
+    ],
+)
+def test_a_text_may_be_about_anything(question):
+    assert judge(question).kind == "making"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "列出你们的价格",
+        "写一下你们的退货政策",
+        "Tell me your refund policy",
+        "List your prices",
+        "帮我取消订单",
+        "Cancel my order",
+    ],
+)
+def test_a_request_for_the_shops_facts_or_deeds_is_no_request_for_a_text(question):
+    assert judge(question).kind == "shop"
+
+
+def test_what_the_visitor_has_named_may_be_asked_for():
+    assert judge("我的订单号是多少").kind == "shop"
+    assert judge("我的订单号是多少", ["我的订单号是 A20391"]).kind == "conversation"
+    assert judge("What is my order number?", ["hi", "My order number is A20391"]).kind == "conversation"
+
+
+def test_an_order_that_was_placed_just_now_is_no_word_of_this_conversation():
+    assert judge("我刚才下的单什么时候发货").kind == "shop"
+
+
+def test_a_message_that_follows_on_is_about_what_came_before():
+    assert judge("那北京呢", ["运费多少钱"]).kind == "shop"
+    assert judge("What about Canada?", ["How much is shipping?"]).kind == "shop"
+    assert judge("那北京呢", ["中国的首都是哪里"]).kind == "general"
+    assert judge("请继续。", ["写一个关于小船的故事"]).kind == "making"
+    assert judge("Please continue.", ["Write a story"]).kind == "making"
+
+
+def test_traditional_characters_are_read_too():
+    assert judge("這件衣服多少錢").kind == "shop"
+    assert judge("請寫一首關於春天的詩").kind == "making"
+
+
+def test_the_encoders_leaning_decides_where_words_are_silent():
+    assert judge("学完发不发证", leaning=lambda _: 0.1).kind == "shop"
+    assert judge("学完发不发证", leaning=lambda _: -0.1).kind == "general"
+
+
+def test_a_question_near_an_entry_is_more_likely_the_shops():
+    assert judge("学完有没有那个", near=True).points == judge("学完有没有那个").points + 1
+
+
+@pytest.mark.parametrize("piece", ["a", "你", " ", "可以", "what is my ", "帮我写", "(", "“", "1+", "我刚才"])
+def test_the_longest_message_takes_milliseconds(piece):
+    text = (piece * 2000)[:2000]
+    began = time.perf_counter()
+    judge(text, [text])
+    assert time.perf_counter() - began < 0.2

@@ -1,0 +1,167 @@
+"""A FAQ's phrasings as a question is compared with them: by meaning, by letters and by sounds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import compress
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from webchat.answering.faq.lexical import LexicalIndex, Rarity
+from webchat.answering.faq.spelling import grams, is_pinyin, plain, sounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from webchat.answering.faq.semantic import Space
+
+_NEAR = 100  # rows whose entries are looked at closely
+# How much the letters count beside the meaning. In a small FAQ a shared word says much; among a thousand questions
+# many share it. Between the two sizes the share falls with the logarithm.
+_LETTERS_OF_FEW, _LETTERS_OF_MANY = 0.2, 0.06
+_FEW, _MANY = 180, 400  # entries
+_LETTERS_OF_PINYIN = 0.9  # who types in pinyin is understood by sound: encoders do not read it
+_SOUND = 0.9  # what sounds alike is a little less than what is spelt alike
+_SOUNDS_ALONE = 0.3  # share of the sounds where nothing compares by meaning
+
+
+@dataclass(frozen=True, slots=True)
+class Phrasing:
+    """One way to ask for an entry; a negative is one that must not lead to it."""
+
+    entry: int
+    text: str
+    negative: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question ready to be compared.
+
+    Attributes:
+        text: plain.
+        placed: its vectors in the frame's space, one for each encoder; None without an encoder.
+    """
+
+    text: str
+    placed: Sequence[np.ndarray] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """An entry that fits a question, with the phrasing that fits best.
+
+    Attributes:
+        text: the phrasing, plain.
+        texts: all phrasings of the entry, plain.
+        denied: one of the entry's negatives fits better than that.
+    """
+
+    score: float
+    phrasing: Phrasing
+    text: str
+    texts: tuple[str, ...]
+    denied: bool
+
+
+class Frame:
+    """What the comparisons are made with: taken from the whole FAQ when it is built, kept while it is edited.
+
+    Args:
+        phrasings: of the whole FAQ.
+        space: where their vectors are compared; None without an encoder.
+
+    Attributes:
+        entries: how many the FAQ has.
+        small: 1 for a small FAQ, 0 for a large one.
+    """
+
+    def __init__(self, phrasings: Sequence[Phrasing], space: Space | None) -> None:
+        texts = [plain(phrasing.text) for phrasing in phrasings]
+        self.letters = Rarity([grams(text) for text in texts])
+        self.sounds = Rarity([sounds(text) for text in texts])
+        self.space = space
+        self.entries = len({phrasing.entry for phrasing in phrasings})
+        self.small = float(np.clip(np.log(_MANY / max(self.entries, 1)) / np.log(_MANY / _FEW), 0, 1))
+
+
+class Rows:
+    """Some phrasings side by side, those of an entry next to each other.
+
+    Args:
+        phrasings: what they say.
+        vectors: of each, from the encoder; None without one.
+        frame: of the FAQ.
+    """
+
+    def __init__(self, phrasings: Sequence[Phrasing], vectors: np.ndarray | None, frame: Frame) -> None:
+        order = sorted(range(len(phrasings)), key=lambda row: phrasings[row].entry)
+        self.phrasings = [phrasings[row] for row in order]
+        self.texts = [plain(phrasing.text) for phrasing in self.phrasings]
+        self.entries = np.array([phrasing.entry for phrasing in self.phrasings], np.int64)
+        self._negative = np.array([phrasing.negative for phrasing in self.phrasings], bool)
+        self._frame = frame
+        self._letters = LexicalIndex([grams(text) for text in self.texts], frame.letters)
+        self._sounds = LexicalIndex([sounds(text) for text in self.texts], frame.sounds)
+        self._placed: list[np.ndarray] | None = (
+            None if vectors is None or frame.space is None else frame.space.place(vectors[order])
+        )
+        self._spellings: dict[str, list[Phrasing]] = {}
+        for text, phrasing in zip(self.texts, self.phrasings, strict=True):
+            if text:  # "！" says nothing, and would be what every "？" asks for
+                self._spellings.setdefault(text, []).append(phrasing)
+
+    def exact(self, text: str) -> list[Phrasing]:
+        """Those that are spelt like a plain text."""
+        return self._spellings.get(text, [])
+
+    def asked(self, row: int) -> Asked:
+        """A row as if a visitor had asked it."""
+        return Asked(self.texts[row], self._placed and [part[row] for part in self._placed])
+
+    def hits(self, asked: Asked, without: frozenset[int]) -> Iterator[Hit]:
+        """The entries that fit a question best, in no order.
+
+        An entry's phrasings help each other: one may fit by its letters, another by its meaning.
+
+        Args:
+            asked: the question.
+            without: entries to leave out.
+        """
+        channels = self._channels(asked)
+        fit = channels.sum(axis=0)
+        near = np.arange(len(fit)) if len(fit) <= _NEAR else np.argpartition(-fit, _NEAR)[:_NEAR]
+        for entry in dict.fromkeys(self.entries[near].tolist()):
+            if entry in without:
+                continue
+            start, end = np.searchsorted(self.entries, (entry, entry + 1))
+            negative = self._negative[start:end]
+            if negative.all():
+                continue
+            best = int(start + np.where(negative, -np.inf, fit[start:end]).argmax())
+            score = float(channels[:, start:end][:, ~negative].max(axis=1).sum())
+            denied = bool(negative.any() and fit[start:end][negative].max() >= fit[best])
+            texts = tuple(compress(self.texts[start:end], ~negative))
+            yield Hit(score, self.phrasings[best], self.texts[best], texts, denied)
+
+    def _channels(self, asked: Asked) -> np.ndarray:
+        """How well every row fits by each way of comparing, as shares of the score: their sum is 1 at most."""
+        if not self.phrasings:
+            return np.zeros((1, 0), np.float32)
+        in_pinyin = is_pinyin(asked.text)
+        spelt = self._letters.scores(grams(asked.text))
+        by_meaning = self._placed is not None and asked.placed is not None
+        sounding = self._sounds.scores(sounds(asked.text)) if in_pinyin or not by_meaning else spelt
+        if in_pinyin:
+            spelt = np.maximum(spelt, _SOUND * sounding)
+        if self._placed is None or asked.placed is None:
+            share = 0 if in_pinyin else _SOUNDS_ALONE
+            return np.stack([(1 - share) * spelt, share * sounding])
+        letters = _LETTERS_OF_PINYIN if in_pinyin else self._letters_share()
+        share = (1 - letters) / len(self._placed)
+        meant = [share * (rows @ question) for rows, question in zip(self._placed, asked.placed, strict=True)]
+        return np.stack([letters * spelt, *meant])
+
+    def _letters_share(self) -> float:
+        return max(self._frame.small * _LETTERS_OF_FEW, _LETTERS_OF_MANY)

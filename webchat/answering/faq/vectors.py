@@ -1,0 +1,71 @@
+"""The vectors of a FAQ's texts: from the database where they are known, else from the encoder."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from webchat.answering.normalise import nfkc
+from webchat.storage import vectors as stored
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from webchat.engine.encoders import Encoder
+    from webchat.storage.database import Database
+
+_TOGETHER = 64  # texts encoded between two commits: a process that dies in between loses a second's work
+_TYPE = np.dtype("<f2")
+
+
+def vectors_of(
+    texts: Sequence[str], encoder: Encoder, database: Database, show: Callable[[int, int], None] = lambda *_: None
+) -> np.ndarray:
+    """The texts' vectors; what had to be encoded is stored.
+
+    Args:
+        texts: as they were written.
+        encoder: makes those that are not known.
+        database: where they are kept.
+        show: told how many of how many have been encoded.
+
+    Returns:
+        float32, a row for each text.
+
+    Raises:
+        EngineUnavailable: the encoder has been closed.
+        StorageUnavailable: the database cannot be used now.
+    """
+    asked = [nfkc(text) for text in texts]
+    digests = [_digest(text) for text in asked]
+    with database.read() as session:
+        known = stored.known(session, encoder.name, set(digests))
+    missing = {digest: text for digest, text in zip(digests, asked, strict=True) if digest not in known}
+    for at in range(0, len(missing), _TOGETHER):
+        batch = dict(list(missing.items())[at : at + _TOGETHER])
+        made = encoder.encode(list(batch.values()), urgent=False).astype(_TYPE)
+        fresh = {digest: row.tobytes() for digest, row in zip(batch, made, strict=True)}
+        with database.write() as session:
+            stored.store(session, encoder.name, fresh)
+        known |= fresh
+        show(at + len(batch), len(missing))
+    rows = np.frombuffer(b"".join(known[digest] for digest in digests), _TYPE)
+    return rows.reshape(len(texts), sum(encoder.parts)).astype(np.float32)
+
+
+def forget_unused(texts: Sequence[str], encoder: Encoder, database: Database) -> None:
+    """Remove vectors of other encoders, and most of those that none of the texts needs any more.
+
+    Some are left for an undo: only when there are more of them than texts they go.
+    """
+    with database.read() as session:
+        there = stored.digests(session, encoder.name)
+    unused = there - {_digest(nfkc(text)) for text in texts}
+    with database.write() as session:
+        stored.forget(session, encoder.name, unused if len(unused) > len(texts) else ())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
