@@ -134,7 +134,8 @@ def test_a_misspelt_variable_is_found_with_the_closest_name(monkeypatch, tmp_pat
     env_file = tmp_path / ".env"
     env_file.write_text("webchat_shopname=X\nOTHER=1\nWEBCHAT_TIMEZONE=UTC\n")
     monkeypatch.setitem(Settings.model_config, "env_file", env_file)
-    for name in ("WEBCHAT_MAX_QUEU", "WEBCHAT_XYZZY", "WEBCHAT_PROT", "WEBCHAT_HOST", "WEBCHAT_TEST_MODEL"):
+    typed = ("WEBCHAT_MAX_QUEU", "WEBCHAT_XYZZY", "WEBCHAT_PROT", "WEBCHAT_HOST")
+    for name in (*typed, "WEBCHAT_TEST_MODEL", "WEBCHAT_TEST_ENCODERS", "WEBCHAT_TEST_FAQ_SETS"):
         monkeypatch.setenv(name, "1")
     assert unknown_settings() == {
         "WEBCHAT_MAX_QUEU": "WEBCHAT_MAX_QUEUE",

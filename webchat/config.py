@@ -31,7 +31,7 @@ ONE_WORKER = (
     "Remove --workers and WEB_CONCURRENCY."
 )
 _PARALLEL_ELSEWHERE = 32
-_OF_THE_TESTS = "WEBCHAT_TEST_MODEL"  # begins like a setting, but tells the tests where the weights are
+_OF_THE_TESTS = "WEBCHAT_TEST_"  # begins like a setting, but tells the tests where weights and data are
 _REDIS_SCHEMES = ("redis", "rediss", "redis+unix")
 IN_MEMORY = "memory://"  # no Redis, also where `.env` names one: an empty variable leaves that in force
 
@@ -302,7 +302,9 @@ def unknown_settings() -> dict[str, str]:
     """
     known = {name for field in Settings.model_fields.items() for name in _variables(*field)}
     given = {name.upper() for name in (*os.environ, *DotEnvSettingsSource(Settings).env_vars)}
-    unknown = sorted(name for name in given - known - {_OF_THE_TESTS} if name.startswith("WEBCHAT_"))
+    unknown = sorted(
+        name for name in given - known if name.startswith("WEBCHAT_") and not name.startswith(_OF_THE_TESTS)
+    )
     # Compared without what all of them begin with, or every name would be close.
     names = {name.removeprefix("WEBCHAT_"): name for name in sorted(known, reverse=True)}
     close = {name: difflib.get_close_matches(name.removeprefix("WEBCHAT_"), names, 1) for name in unknown}
