@@ -1,5 +1,6 @@
 """Markdown of answers: what it becomes, and what of it never reaches a page."""
 
+import re
 from html.parser import HTMLParser
 
 import pytest
@@ -51,7 +52,7 @@ def checked(text):
         ("**粗** *斜* ~~删~~ `码`", "<p><strong>粗</strong> <em>斜</em> <s>删</s> <code>码</code></p>\n"),
         ("1. 一\n2. 二", "<ol>\n<li>一</li>\n<li>二</li>\n</ol>\n"),
         ("3. 三", '<ol start="3">\n<li>三</li>\n</ol>\n'),
-        ("# 题", "<h1>题</h1>\n"),
+        ("# 题", "<h2>题</h2>\n"),
         ("", ""),
         ("1 < 2 && 3 > 2", "<p>1 &lt; 2 &amp;&amp; 3 &gt; 2</p>\n"),
     ],
@@ -125,3 +126,19 @@ def test_whatever_is_written_stays_within_what_is_allowed(text):
 @given(st.text())
 def test_any_text_can_be_rendered(text):
     checked(text)
+
+
+@pytest.mark.parametrize(
+    ("written", "levels"),
+    [
+        ("### a", [2]),
+        ("# a\n### b\n## c\n###### d", [2, 3, 3, 4]),
+        ("### a\n# b\n## c", [2, 2, 3]),
+        ("a\n===\n\n> # b", [2, 2]),
+        ("# a\n## b\n### c\n#### d\n##### e\n###### f", [2, 3, 4, 5, 6, 6]),
+    ],
+)
+def test_headings_stand_below_the_pages_title_and_skip_no_level(written, levels):
+    html = render_markdown(written)
+    assert [int(level) for level in re.findall(r"<h(\d)>", html)] == levels
+    assert [int(level) for level in re.findall(r"</h(\d)>", html)] == levels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import nh3
 from markdown_it import MarkdownIt
@@ -11,6 +12,9 @@ from pygments import highlight
 from pygments.formatters.html import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+
+if TYPE_CHECKING:
+    from markdown_it.rules_core import StateCore
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
@@ -44,6 +48,22 @@ _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight"
 
 _markdown.add_render_rule("table_open", lambda *_: '<div class="table-scroll" tabindex="0"><table>')
 _markdown.add_render_rule("table_close", lambda *_: "</table></div>")
+
+
+_HIGHEST, _LOWEST = 2, 6  # the page's own title is the only heading of the first level
+
+
+def _outline(state: StateCore) -> None:
+    """Headings one level below those they stand under, whatever levels were written: none is left out on the page."""
+    above: list[str] = []
+    for token in state.tokens:
+        if token.type == "heading_open":
+            above = [*(tag for tag in above if tag < token.tag), token.tag]
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(_HIGHEST + len(above) - 1, _LOWEST)}"
+
+
+_markdown.core.ruler.push("outline", _outline)
 
 
 # A thread is rendered anew on every visit and its finished messages never change.
