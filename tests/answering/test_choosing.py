@@ -107,3 +107,15 @@ def test_a_question_may_lean_on_the_one_before_it(answerer, database):
     assert (after.answer.source, after.answer.text) == ("faq", "关于换货运费谁出。")
     assert alone.answer.source == "rule"
     assert {kept["question"] for kept in alone.answer.suggested[:2]} == {"换货运费谁出", "换货要多久"}
+
+
+@pytest.mark.parametrize("question", ["写首怎么退货的诗", "我刚才说的订单号是多少", "what is the capital of France"])
+def test_what_asks_for_no_entry_is_offered_none(answerer, entry, question):
+    answer = answerer.answer(ALICE, question, "client-other", somebody()).answer
+    assert (answer.source, answer.suggested) == ("model", None)
+
+
+def test_a_refused_question_keeps_its_suggestions(answerer, entry):
+    answer = answerer.answer(ALICE, UNSURE, "client-refused", somebody()).answer
+    assert (answer.source, answer.reason) == ("rule", "policy: careful")
+    assert [kept["entry"] for kept in answer.suggested] == [entry]

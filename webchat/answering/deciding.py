@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from webchat.answering.faq.index import FaqIndex, Found
+    from webchat.answering.kinds import Judgement
     from webchat.answering.policy import Decision
     from webchat.answering.prototypes import Encoding
     from webchat.answering.rules.rulebook import Reply
@@ -93,7 +94,17 @@ class FrontDesk:
         if refusal := decision.refusal:
             known = {"source": "rule", "text": refusal.text, "reason": refusal.reason}
             return Verdict(known, found=found, tags=tags)
-        return Verdict({}, decision, found, tags)
+        return Verdict({}, decision, NOTHING if _beside_the_point(found, decision.judgement) else found, tags)
+
+
+def _beside_the_point(found: Found, judgement: Judgement) -> bool:
+    """Whether what the FAQ suggests would only get in the way, on the page and in the prompt.
+
+    A poem about a parcel, or what was just said, is not among the shop's answers, however alike the words are.
+    """
+    if judgement.kind in ("making", "conversation"):
+        return True
+    return judgement.doubt == "none" and not found.near
 
 
 def _last(earlier: Sequence[str]) -> str | None:
