@@ -48,8 +48,11 @@ def browser_context_args(browser_context_args: dict) -> dict:
 
 @pytest.fixture(scope="session")
 def site(real_model: Path, migrated_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """gunicorn with the real weights, the example FAQ and the operator ``admin``."""
+    """gunicorn with the real weights, our encoders where they are, the example FAQ and the operator ``admin``."""
     data_dir = tmp_path_factory.mktemp("site")
+    if encoders := os.environ.get("WEBCHAT_TEST_ENCODERS", "").splitlines():
+        (data_dir / "models").mkdir()
+        (data_dir / "models" / "encoders").symlink_to(Path(encoders[0]).parent)
     shutil.copy(migrated_file, data_dir / "webchat.db")
     database = Database(f"sqlite:///{data_dir / 'webchat.db'}")
     load_example_faq(database)

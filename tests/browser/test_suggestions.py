@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 
 import pytest
 from playwright.sync_api import expect
 
+from webchat.storage import answer_policy
+from webchat.storage.answer_policy import AnswerPolicy
+from webchat.storage.database import Database
+
 from .conftest import DESKTOP, PHONE, accessibility_problems
 from .test_chat import BOTH_SIZES, DEADLINE, answers, ask, finished
 
-UNSURE = "退货"  # how, where, at whose cost?
+UNSURE = "怎么保养"  # of what? The shop has entries about repairs, and the model may have advice
 NARROW = {**PHONE, "viewport": {"width": 320, "height": 640}}
+
+
+def choose_policy(site, mode):
+    with closing(Database(f"sqlite:///{site.data_dir / 'webchat.db'}")) as database, database.write() as session:
+        answer_policy.save(session, AnswerPolicy(mode=mode))
+
+
+@pytest.fixture(autouse=True)
+def the_model_may_answer(site):
+    """Unsure questions are mostly about the shop, which the careful policy keeps from the model."""
+    choose_policy(site, "open")
+    yield
+    choose_policy(site, "careful")
 
 
 def suggestions(page):
@@ -25,6 +43,17 @@ def offered_while_busy(page):
     expect(offered.first).to_be_visible()
     assert 1 <= offered.count() <= 3
     return offered
+
+
+def test_a_refused_question_has_suggestions_too(visit, site):
+    choose_policy(site, "careful")
+    page = visit()
+    ask(page, "你们支持花呗吗")
+    expect(answers(page).last.locator(".badge")).to_have_text("自动回复")
+    question = suggestions(page).first.inner_text()
+    suggestions(page).first.click()
+    expect(answers(page).last.locator(".badge")).to_have_text("官方答案")
+    expect(page.locator(".message[data-role=visitor] .text").last).to_have_text(question)
 
 
 @BOTH_SIZES
