@@ -14,12 +14,13 @@ from webchat.answering.normalise import normalise
 _RUN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]+|[a-z]+|\d+(?:\.\d+)?")
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff]")
 _LETTERS = re.compile(r"[a-z]+")
-_CLAUSE = re.compile(r"[,，。.!！?？;；\n~～]+(?!\d)|\s{2,}")
+_CLAUSE = re.compile(r"[，。!！?？;；\n~～]+|[.,]+(?!\d)|\s{2,}")
 _NUMERAL = re.compile(
     r"(?<![第一二两三四五六七八九十百])([一二两三四五六七八九十百]+)(?=(?:个?(?:工作日|小时|分钟|月)|[天日年岁周元块折]))"
 )
 _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6, "七": 7, "八": 8, "九": 9}
 _SHORTEST_CLAUSE = 4  # characters
+_MOST_CLAUSES = 5  # each is encoded: a message of a thousand commas must not keep the encoder from everybody else
 
 # The syllables of Mandarin, by what they begin with: what is typed as pinyin falls apart into these and nothing else.
 _INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s y w".split()
@@ -117,10 +118,15 @@ def content(text: str) -> int:
 
 
 def clauses(question: str) -> list[str]:
-    """The clauses of a message that has several, as they were typed."""
-    parts = [part.strip() for part in _CLAUSE.split(question)]
-    parts = [part for part in parts if len(part) >= _SHORTEST_CLAUSE]
-    return parts if len(parts) > 1 else []
+    """The clauses of a message that has several, as they were typed; of many, those that say most.
+
+    >>> clauses("你好，我想问一下，你们什么时候发货呢？")
+    ['我想问一下', '你们什么时候发货呢']
+    """
+    said = dict.fromkeys(part.strip() for part in _CLAUSE.split(question))
+    parts = [part for part in said if len(part) >= _SHORTEST_CLAUSE]
+    longest = sorted(parts, key=len, reverse=True)[:_MOST_CLAUSES]
+    return [part for part in parts if part in longest] if len(parts) > 1 else []
 
 
 def _number(numeral: str) -> int:
