@@ -36,8 +36,6 @@ def test_suggestions_are_kept_with_the_answer_and_none_is_no_list(database, answ
         assert messages.get(session, answer.conversation_id, answer.id).suggested == [
             {"entry": entry.id, "question": "怎么退货"}
         ]
-        assert messages.last_question(session, answer.conversation_id) == "退货"
-        assert messages.last_question(session, answer.conversation_id + 1) is None
 
 
 def test_hits_of_entries_that_were_removed_meanwhile_are_left_out(database, answered):

@@ -118,12 +118,6 @@ def add_answer(
     return answer
 
 
-def last_question(session: Session, conversation_id: int) -> str | None:
-    """Find what the visitor said last."""
-    query = select(Message.text).where(Message.conversation_id == conversation_id, Message.role == "visitor")
-    return session.scalar(query.order_by(Message.id.desc()).limit(1))
-
-
 def answer_to(session: Session, question_id: int) -> Message | None:
     """Find the latest answer to a question."""
     query = select(Message).where(Message.question_id == question_id)
