@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NOT_WORD = re.compile(r"(?<!\d)\.|\.(?!\d)|[^\w.+#%]|_")
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff"
+_INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe00-\ufe0f\ufeff]")
 _SPACE_BESIDE_HAN = re.compile(rf"(?<=[{_HAN}]) +| +(?=[{_HAN}])")
 _OPENING = re.compile(r"^(?:请问一下|请问|麻烦问一下|我想问一下|想问一下|问一下|你好|您好|亲)+(?=.{2})")
 _PARTICLES = frozenset("吗呢啊呀吧哦嘛哈啦")
@@ -52,8 +53,12 @@ def spelling(text: str) -> str:
 
 
 def nfkc(text: str) -> str:
-    """Full-width letters, circled digits and the like in the forms that encoders and patterns know."""
-    return unicodedata.normalize("NFKC", text)
+    """Full-width letters, circled digits and the like in the forms that encoders and patterns know; no invisible ones.
+
+    >>> nfkc("退\u200d款Ａ")
+    '退款A'
+    """
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
 
 
 def simplified(text: str) -> str:
