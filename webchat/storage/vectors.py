@@ -23,7 +23,7 @@ def known(session: Session, encoder: str, digests: Collection[bytes]) -> dict[by
     for at in range(0, len(wanted), _AT_ONCE):
         query = select(FaqVector.digest, FaqVector.vector)
         query = query.where(FaqVector.encoder == encoder, FaqVector.digest.in_(wanted[at : at + _AT_ONCE]))
-        found.update(session.execute(query).tuples().all())
+        found.update((digest, vector) for digest, vector in session.execute(query))
     return found
 
 

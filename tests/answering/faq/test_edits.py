@@ -65,10 +65,10 @@ def test_an_entry_that_is_gone_never_answers_again_whatever_the_index_thinks(dat
     with database.write() as session:
         entry = faq.create(session, phrasings=["怎么退货", "退货流程是什么"], answer="七天。")
     assert index.find("怎么退货").answer
-    stale = index._current()
+    stale = index._loaded.matcher
     with database.write() as session:
         faq.update(session, faq.get(session, entry.id), phrasings=["怎么换货"], answer="七天。", group_name="")
-    index._current = lambda: stale  # an index that has not heard of it
+    index._up_to_date = lambda _version: stale  # an index that has not heard of it
     assert index.find("怎么退货").answer is None
     with database.write() as session:
         faq.remove(session, faq.get(session, entry.id))

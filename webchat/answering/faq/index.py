@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from webchat.answering.faq.matcher import Band, Candidate
     from webchat.engine.encoders import Encoder
     from webchat.storage.database import Database, Session
-    from webchat.storage.tables import Entry
 
 log = structlog.get_logger(__name__)
 
@@ -133,16 +132,19 @@ class FaqIndex:
         Raises:
             StorageUnavailable: the database cannot be read now.
         """
-        matcher = self._current()
+        with self._database.read() as session:
+            matcher = self._up_to_date(faq.version(session))
+            if matcher and (match := matcher.exact(question)):
+                return _told(session, match, matcher)
+        matcher = matcher or self._caught_up()
         try:
             match = matcher.match(question, previous)
         except EngineUnavailable:  # the encoder was closed: the process ends
-            match = Match("abstain", ())
-        if not match.candidates or match.band == "abstain":
+            return NOTHING
+        if match.band == "abstain":
             return NOTHING
         with self._database.read() as session:
-            entries = faq.live(session, [candidate.entry for candidate in match.candidates])
-        return _found(match, matcher.bars, entries)
+            return _told(session, match, matcher)
 
     def start(self) -> None:
         """Load the index in the background, so that the first visitor need not wait for it."""
@@ -161,17 +163,17 @@ class FaqIndex:
         if self._builder:
             self._builder.join()
 
-    def _current(self) -> Matcher:
-        with self._database.read() as session:
-            version = faq.version(session)
+    def _up_to_date(self, version: int) -> Matcher | None:
         loaded = self._loaded
-        if loaded and loaded.version >= version:
-            return loaded.matcher
+        return loaded.matcher if loaded and loaded.version >= version else None
+
+    def _caught_up(self) -> Matcher:
+        before = self._loaded
         with self._changing:
-            current = self._changed()
-        if current is not loaded:
+            loaded = self._changed()
+        if loaded is not before:
             self._want_build()
-        return current.matcher
+        return loaded.matcher
 
     def _changed(self) -> _Loaded:
         """The index with every committed change in it; under the lock."""
@@ -286,7 +288,11 @@ def _phrasings(session: Session, entries: Collection[int] | None = None) -> list
     return [Phrasing(*asked) for asked in faq.asked(session, entries)]
 
 
-def _found(match: Match, bars: Bars, entries: Mapping[int, Entry]) -> Found:
+def _told(session: Session, match: Match, matcher: Matcher) -> Found:
+    return _found(match, matcher.bars, faq.live(session, [candidate.entry for candidate in match.candidates]))
+
+
+def _found(match: Match, bars: Bars, entries: Mapping[int, faq.Live]) -> Found:
     """What candidates say now: those whose entry or phrasing is gone meanwhile say nothing."""
     there = [candidate for candidate in match.candidates if _still(candidate, entries)]
     if match.exact:
@@ -300,17 +306,19 @@ def _found(match: Match, bars: Bars, entries: Mapping[int, Entry]) -> Found:
     return Found("suggest", None, suggestions, near=bool(best.guards) or best.score >= bars.near)
 
 
-def _still(candidate: Candidate, entries: Mapping[int, Entry]) -> bool:
+def _still(candidate: Candidate, entries: Mapping[int, faq.Live]) -> bool:
     entry = entries.get(candidate.entry)
-    return entry is not None and any(phrasing.text == candidate.phrasing for phrasing in entry.phrasings)
+    return entry is not None and candidate.phrasing in entry.phrasings
 
 
-def _answer(match: Match, candidate: Candidate, entries: Mapping[int, Entry]) -> Answer:
+def _answer(match: Match, candidate: Candidate, entries: Mapping[int, faq.Live]) -> Answer:
     entry = entries[candidate.entry]
     how: Literal["exact", "matched"] = "exact" if match.exact else "matched"
     return Answer(entry.id, entry.question, entry.answer, candidate.phrasing, how, candidate.score)
 
 
-def _suggestions(candidates: Iterable[Candidate], bars: Bars, entries: Mapping[int, Entry]) -> tuple[Suggestion, ...]:
+def _suggestions(
+    candidates: Iterable[Candidate], bars: Bars, entries: Mapping[int, faq.Live]
+) -> tuple[Suggestion, ...]:
     near = [entries[candidate.entry] for candidate in candidates if candidate.guards or candidate.score >= bars.suggest]
     return tuple(Suggestion(entry.id, entry.question, entry.answer) for entry in near[:SUGGESTIONS])

@@ -113,6 +113,11 @@ class Matcher:
     def _put_beside(self, entries: frozenset[int], rows: Rows) -> None:
         self._stale, self._added = entries, rows
 
+    def exact(self, question: str) -> Match | None:
+        """The entries with a phrasing that is spelt like a question; costs next to nothing."""
+        found = self._exact(plain(question))
+        return Match("answer", found, exact=True) if found else None
+
     def match(self, question: str, previous: str | None = None) -> Match:
         """Find the entries that a question may ask for.
 
@@ -120,9 +125,9 @@ class Matcher:
             question: as it was typed.
             previous: the visitor's question before this one, which this one may lean on.
         """
+        if exact := self.exact(question):
+            return exact
         text = plain(question)
-        if exact := self._exact(text):
-            return Match("answer", exact, exact=True)
         if content(text) < _LEAST_CONTENT:
             return Match("abstain", ())
         candidates = self._guarded(text, plain(previous or ""), self._hits(question, text, previous))
