@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import NullPool, create_engine, event, make_url, text
+from sqlalchemy import create_engine, event, make_url, text
 from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     OperationalError,
     SQLAlchemyError,
@@ -35,17 +37,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from sqlalchemy import URL, Connection, CursorResult, Delete, Engine, PoolProxiedConnection, Update
+    from sqlalchemy import URL, Connection, CursorResult, Delete, Engine, Update
+    from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["Conflict", "Database", "Session", "StorageUnavailable"]
 
 # How each kind of transaction begins. A read session cannot write, on either database: a write made there by
 # mistake would be rolled back at the end of the block, and nobody would notice.
 _READ = {"sqlite_begin": ("PRAGMA query_only=ON", "BEGIN"), "postgresql_readonly": True}
-_WRITE = {"sqlite_begin": ("BEGIN IMMEDIATE",)}
+_WRITE = {"sqlite_begin": ("PRAGMA query_only=OFF", "BEGIN IMMEDIATE")}
 # SQLite changes a table by building it anew and dropping the old one: foreign keys would make that cascade.
-_MIGRATION = {"sqlite_begin": ("PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE")}
-_AUTOCOMMIT: dict[str, Any] = {"sqlite_begin": ()}
+_MIGRATION = {"sqlite_begin": ("PRAGMA query_only=OFF", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE")}
+_AUTOCOMMIT = {"sqlite_begin": ("PRAGMA query_only=OFF",)}
 
 # SQLite's error names and PostgreSQL's SQLSTATE codes, by how they begin; the first that fits is taken.
 _UNAVAILABLE = {
@@ -102,7 +105,6 @@ class Database:
         self._readers = sessionmaker(self._engine.execution_options(**_READ), expire_on_commit=False)
         self._writers = sessionmaker(self._engine.execution_options(**_WRITE), expire_on_commit=False)
         self._one_writer = threading.Lock()
-        self._kept_open: PoolProxiedConnection | None = None
         self._patience = patience
 
     @contextmanager
@@ -134,6 +136,8 @@ class Database:
         """Open the one transaction in which a migration runs (foreign keys are not enforced on SQLite)."""
         migrators = self._engine.execution_options(**_MIGRATION)
         with _plain_errors(), self._turn_to_write(), migrators.begin() as connection:
+            if self.is_sqlite:
+                connection.detach()  # nobody else gets a connection that enforces no foreign keys
             yield connection
 
     def copy_to(self, path: Path) -> None:
@@ -152,9 +156,6 @@ class Database:
 
     def close(self) -> None:
         """Close idle connections; the database may still be used, and connects again."""
-        if self._kept_open is not None:
-            self._kept_open.close()
-            self._kept_open = None
         self._engine.dispose()
 
     @contextmanager
@@ -165,9 +166,6 @@ class Database:
         if not self._one_writer.acquire(timeout=self._patience):
             raise StorageUnavailable("Another thread kept the database locked for too long.")
         try:
-            # With its last connection SQLite puts its log away and flushes the disk. One more that stays open
-            # spares every write that: 2 ms instead of 20.
-            self._kept_open = self._kept_open or self._engine.raw_connection()
             yield
         finally:
             self._one_writer.release()
@@ -205,16 +203,23 @@ _create_engine = partial(
 def _sqlite(url: URL, patience: float) -> Engine:
     if url.database in (None, "", ":memory:") or url.query.get("mode") == "memory":
         raise ConfigurationError("WEBCHAT_DATABASE_URL must name a file: a database in memory forgets everything.")
-    # A pool saves nothing measurable on SQLite, and runs dry under many threads.
-    engine = _create_engine(url, poolclass=NullPool, connect_args={"timeout": patience})
+    # To connect takes ten times as long as a small query. And with its last connection SQLite puts its log away and
+    # flushes the disk, which would make a write take 20 ms instead of 2. Many threads at once must not wait in a line.
+    engine = _create_engine(url, pool_use_lifo=True, max_overflow=-1, connect_args={"timeout": patience})
 
     @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+    def prepare(connection: sqlite3.Connection, record: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # the driver begins no transaction by itself: `begin` below does
         with suppress(sqlite3.OperationalError):  # a read-only file stays in the mode it has
             connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA foreign_keys=ON")
+        record.info["file"] = _file(url)
+
+    @event.listens_for(engine, "checkout")
+    def look(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info["file"] != _file(url):
+            raise DisconnectionError("another file is there, or none")  # the pool connects anew
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -222,6 +227,15 @@ def _sqlite(url: URL, patience: float) -> Engine:
             connection.exec_driver_sql(statement)
 
     return engine
+
+
+def _file(url: URL) -> tuple[int, int] | None:
+    """Which file the database is: one that was removed or put in its place must not be served any longer."""
+    try:
+        found = os.stat(str(url.database))  # noqa: PTH116 - a few microseconds of every transaction
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql(url: URL, patience: float) -> Engine:

@@ -11,11 +11,21 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true
 from sqlalchemy import update as change
 
 from webchat.storage.database import affected_rows
-from webchat.storage.tables import Entry, EntryStatus, FaqChange, Negative, Origin, Phrasing, Setting, utc_now
+from webchat.storage.tables import (
+    Entry,
+    EntryStatus,
+    FaqChange,
+    Negative,
+    Origin,
+    Phrasing,
+    Setting,
+    UtcDateTime,
+    utc_now,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
@@ -27,6 +37,21 @@ _VERSION = "faq_version"  # a row of settings, there from the first migration on
 _REMEMBERED = 1000  # versions whose changes are kept; who is further behind reads everything
 _EVERYTHING = 0  # stands for more entries than are worth noting one by one
 _NOTED = 1000  # entries
+
+# A visitor waits for these: built once, because SQLAlchemy takes longer to build them than to run them.
+_MOMENT = bindparam("moment", type_=UtcDateTime)
+_LIVE = (
+    (Entry.status == "published")
+    & (Entry.valid_from.is_(None) | (Entry.valid_from <= _MOMENT))
+    & (Entry.valid_until.is_(None) | (Entry.valid_until > _MOMENT))
+)
+_CURRENT_VERSION = select(Setting.value).where(Setting.key == _VERSION)
+_SAID_NOW = (
+    select(Entry.id, Entry.answer, Phrasing.text)
+    .join(Phrasing, Phrasing.entry_id == Entry.id)
+    .where(Entry.id.in_(bindparam("entries", expanding=True)), _LIVE)
+    .order_by(Entry.id, Phrasing.position)
+)
 
 
 @dataclass(frozen=True)
@@ -42,7 +67,7 @@ class NewEntry:
 
 def version(session: Session) -> int:
     """Count of the changes ever made to the entries."""
-    return int(session.scalars(select(Setting.value).where(Setting.key == _VERSION)).one())
+    return int(session.scalars(_CURRENT_VERSION).one())
 
 
 def ever_used(session: Session) -> bool:
@@ -100,17 +125,15 @@ class Live(NamedTuple):
 
 def live(session: Session, entries: Collection[int]) -> dict[int, Live]:
     """Find those of these entries that answer now, in one query: a visitor waits for it."""
-    query = select(Entry.id, Entry.answer, Phrasing.text).join(Phrasing, Phrasing.entry_id == Entry.id)
-    query = query.where(Entry.id.in_(entries), _live(utc_now())).order_by(Entry.id, Phrasing.position)
-    rows = groupby(session.execute(query), key=lambda row: row[:2])
+    found = session.execute(_SAID_NOW, {"entries": list(entries), "moment": utc_now()})
+    rows = groupby(found, key=lambda row: row[:2])
     return {entry: Live(entry, answer, tuple(text for *_, text in said)) for (entry, answer), said in rows}
 
 
 def top(session: Session, limit: int) -> list[Entry]:
     """List the entries that answer now, most often hit first, to suggest as first questions."""
-    return list(
-        session.scalars(select(Entry).where(_live(utc_now())).order_by(Entry.hits.desc(), Entry.id).limit(limit))
-    )
+    query = select(Entry).where(_LIVE).order_by(Entry.hits.desc(), Entry.id).limit(limit)
+    return list(session.scalars(query, {"moment": utc_now()}))
 
 
 def search(
@@ -278,14 +301,6 @@ def remove_batch(session: Session, batch: str) -> int:
 def count_hit(session: Session, entry_id: int) -> None:
     """Note that an entry has answered; what it says is unchanged, so the version is too."""
     session.execute(change(Entry).where(Entry.id == entry_id).values(hits=Entry.hits + 1))
-
-
-def _live(moment: datetime) -> ColumnElement[bool]:
-    return (
-        (Entry.status == "published")
-        & (Entry.valid_from.is_(None) | (Entry.valid_from <= moment))
-        & (Entry.valid_until.is_(None) | (moment < Entry.valid_until))
-    )
 
 
 def _numbered(texts: Iterable[str], present: Iterable[Phrasing] = ()) -> list[Phrasing]:

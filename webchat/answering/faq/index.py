@@ -133,18 +133,11 @@ class FaqIndex:
             StorageUnavailable: the database cannot be read now.
         """
         with self._database.read() as session:
-            matcher = self._up_to_date(faq.version(session))
-            if matcher and (match := matcher.exact(question)):
-                return _told(session, match, matcher)
-        matcher = matcher or self._caught_up()
-        try:
-            match = matcher.match(question, previous)
-        except EngineUnavailable:  # the encoder was closed: the process ends
-            return NOTHING
-        if match.band == "abstain":
-            return NOTHING
+            if matcher := self._up_to_date(faq.version(session)):
+                return _asked(session, matcher, question, previous)
+        matcher = self._caught_up()
         with self._database.read() as session:
-            return _told(session, match, matcher)
+            return _asked(session, matcher, question, previous)
 
     def start(self) -> None:
         """Load the index in the background, so that the first visitor need not wait for it."""
@@ -288,7 +281,13 @@ def _phrasings(session: Session, entries: Collection[int] | None = None) -> list
     return [Phrasing(*asked) for asked in faq.asked(session, entries)]
 
 
-def _told(session: Session, match: Match, matcher: Matcher) -> Found:
+def _asked(session: Session, matcher: Matcher, question: str, previous: str | None) -> Found:
+    try:
+        match = matcher.match(question, previous)
+    except EngineUnavailable:  # the encoder was closed: the process ends
+        return NOTHING
+    if match.band == "abstain":
+        return NOTHING
     return _found(match, matcher.bars, faq.live(session, [candidate.entry for candidate in match.candidates]))
 
 

@@ -24,11 +24,13 @@ class Rarity:
 
     def weight(self, piece: str, count: int = 1) -> float:
         """The weight of a piece that a text has ``count`` times."""
-        return float(1 + np.log(count)) * self._weights.get(piece, self._unknown)
+        return (1 + math.log(count)) * self._weights.get(piece, self._unknown)
 
-    def length(self, pieces: Counter[str]) -> float:
-        """The length of a text as a vector of its pieces' weights."""
-        return math.sqrt(sum(self.weight(piece, count) ** 2 for piece, count in pieces.items()))
+    def unit(self, pieces: Counter[str]) -> dict[str, float]:
+        """A text's pieces with their weights, as a vector of length 1."""
+        weights = {piece: self.weight(piece, count) for piece, count in pieces.items()}
+        length = max(math.sqrt(sum(weight * weight for weight in weights.values())), 1e-9)
+        return {piece: weight / length for piece, weight in weights.items()}
 
 
 class LexicalIndex:
@@ -45,22 +47,22 @@ class LexicalIndex:
         ids: dict[str, int] = {}
         posted: list[tuple[int, int, float]] = []
         for row, pieces in enumerate(texts):
-            length = max(rarity.length(pieces), 1e-9)
-            posted += [
-                (ids.setdefault(piece, len(ids)), row, rarity.weight(piece, count) / length)
-                for piece, count in pieces.items()
-            ]
+            posted += [(ids.setdefault(piece, len(ids)), row, weight) for piece, weight in rarity.unit(pieces).items()]
         self._ids = ids
         self._starts, self._rows, self._weights = _by_piece(posted, len(ids))
 
     def scores(self, query: Counter[str]) -> np.ndarray:
         """The cosine with every text; pieces that no text has make it smaller, as they should."""
-        scores = np.zeros(self._size, np.float32)
-        for piece, count in query.items():
-            if (at := self._ids.get(piece)) is not None:
-                span = slice(self._starts[at], self._starts[at + 1])
-                scores[self._rows[span]] += self._weights[span] * self._rarity.weight(piece, count)
-        return scores / max(self._rarity.length(query), 1e-9)
+        shared = [
+            (slice(self._starts[at], self._starts[at + 1]), weight)
+            for piece, weight in self._rarity.unit(query).items()
+            if (at := self._ids.get(piece)) is not None
+        ]
+        if not shared:
+            return np.zeros(self._size, np.float32)
+        rows = np.concatenate([self._rows[span] for span, _ in shared])
+        products = np.concatenate([self._weights[span] * weight for span, weight in shared])
+        return np.bincount(rows, products, self._size).astype(np.float32)
 
 
 def _by_piece(posted: Iterable[tuple[int, int, float]], pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -67,7 +67,8 @@ def opposed(question: str, phrasings: Sequence[str]) -> bool:
     False
     """
     return _denial_differs(question, phrasings) or any(
-        _apart(question, phrasings, one, other) or _apart(question, phrasings, other, one) for one, other in _OPPOSITES
+        any(other.search(phrasing) for phrasing in phrasings) and not any(one.search(phrasing) for phrasing in phrasings)
+        for one, other in _one_sided(question)
     )
 
 
@@ -84,13 +85,11 @@ def _denial_differs(question: str, phrasings: Sequence[str]) -> bool:
     )
 
 
-def _apart(question: str, phrasings: Sequence[str], one: re.Pattern[str], other: re.Pattern[str]) -> bool:
-    return bool(
-        one.search(question)
-        and not other.search(question)
-        and any(other.search(phrasing) for phrasing in phrasings)
-        and not any(one.search(phrasing) for phrasing in phrasings)
-    )
+@lru_cache(64)  # one question is held against several entries
+def _one_sided(question: str) -> list[tuple[re.Pattern[str], re.Pattern[str]]]:
+    """The opposites of which a question names only one, that one first."""
+    both_ways = [*_OPPOSITES, *((other, one) for one, other in _OPPOSITES)]
+    return [(one, other) for one, other in both_ways if one.search(question) and not other.search(question)]
 
 
 def _says(text: str, what: str) -> bool:
