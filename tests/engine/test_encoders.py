@@ -148,6 +148,22 @@ def test_a_visitor_waits_for_one_text_of_the_background(scripted):
     assert model.order == ["1", "urgent", "2", "3"]
 
 
+def test_what_a_visitor_asks_is_encoded_once_and_for_all_models_at_the_same_time():
+    models = [Scripted(), Scripted()]
+    encoder = Encoders(models)
+    with ThreadPoolExecutor(1) as threads, closing(encoder):
+        asked = threads.submit(encoder.encode, ["退货"])
+        assert all(model.begun.acquire(timeout=DEADLINE) for model in models)  # neither waits for the other
+        for model in models:
+            model.go_on.release(100)
+        expected = asked.result(DEADLINE)
+        again = encoder.encode(["退货"])
+        assert np.array_equal(again, expected)
+        again[:] = 0  # whose copy it is may change it
+        assert np.array_equal(encoder.encode(["退货"]), expected)
+    assert [model.order for model in models] == [["退货"], ["退货"]]
+
+
 def test_closing_waits_for_the_text_under_way_and_refuses_the_rest(scripted):
     model, encoder = scripted
     with ThreadPoolExecutor(2) as threads:

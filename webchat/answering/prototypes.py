@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from webchat.answering.normalise import nfkc
 from webchat.config import CHECKOUT
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Prototypes:
 
     def leaning(self, question: str) -> float:
         """From -1, like nothing about a shop, to 1; most lie within 0.3 of 0."""
-        likeness = self._vectors @ self._unit(self._encoder.encode([question]))[0]
+        likeness = self._vectors @ self._unit(self._encoder.encode([nfkc(question)]))[0]
         return _nearest(likeness[: self._of_shop]) - _nearest(likeness[self._of_shop :])
 
     def _unit(self, vectors: np.ndarray) -> np.ndarray:

