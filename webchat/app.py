@@ -9,6 +9,7 @@ from flask import Flask
 from webchat import engine as engine_room
 from webchat.answering.completions import Completions
 from webchat.answering.faq.index import FaqIndex
+from webchat.answering.learning.learner import Learner
 from webchat.answering.leases import LeaseKeeper
 from webchat.answering.pipeline import Answerer
 from webchat.answering.run import ModelSettings
@@ -52,8 +53,11 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     index = FaqIndex(database, encoder)
     answerer = Answerer(database, engine, _model_settings(settings), index, encoder)
     leases = LeaseKeeper(database, answerer)
+    learner = Learner(database, encoder)
     completing = Completions(answerer, database, engine, _model_settings(settings))
-    app.extensions["webchat"] = Services(settings, database, engine, encoder, index, answerer, leases, completing)
+    app.extensions["webchat"] = Services(
+        settings, database, engine, encoder, index, answerer, leases, learner, completing
+    )
 
     secure(app, settings)
     register_languages(app)
@@ -71,6 +75,7 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     engine_room.install(engine)
     leases.start()
     index.start()
+    learner.start()
     answerer.warm_up()
     return app
 
@@ -83,6 +88,7 @@ def close_app(app: Flask) -> None:
     parts.answerer.close()
     parts.leases.close()
     parts.index.close()
+    parts.learner.close()
     if parts.encoder:
         parts.encoder.close()
     parts.database.close()

@@ -39,9 +39,11 @@ RuleAction = Literal["reply", "handoff", "block", "tag"]
 Band = Literal["answer", "suggest", "abstain"]
 Vote = Literal["up", "down"]
 Reason = Literal["off_topic", "wrong", "unclear", "other"]  # of a 👎
+GroupStatus = Literal["open", "answered", "dismissed"]
+Outcome = Literal["model", "suggested", "refused", "voted_down"]  # how a question went that the FAQ did not settle
 _WORDS = (
     *(Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin),
-    *(RuleAction, Band, Vote, Reason),
+    *(RuleAction, Band, Vote, Reason, GroupStatus, Outcome),
 )
 
 UNFINISHED: tuple[Status, ...] = ("queued", "streaming")
@@ -323,6 +325,37 @@ class Feedback(Base):
     reason: Mapped[Reason | None]
     comment: Mapped[str] = mapped_column(default="")
     at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class InboxGroup(Base):
+    """Questions that ask the same and that no entry has settled: what an operator decides about at once."""
+
+    __tablename__ = "inbox_groups"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    question: Mapped[str]  # the first of them: how the group is shown
+    status: Mapped[GroupStatus] = mapped_column(default="open", index=True)
+    drafted: Mapped[bool] = mapped_column(default=False)  # once: a draft that an operator deleted does not come back
+    # The entry that was made of it, or got its wordings; of an open group: the draft.
+    entry_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="SET NULL"), index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    changed_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class InboxQuestion(Base):
+    """A question that no entry has settled. It goes with its conversation."""
+
+    __tablename__ = "inbox_questions"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    group_id: Mapped[int] = mapped_column(RowId, ForeignKey("inbox_groups.id", ondelete="CASCADE"), index=True)
+    # The answer, by which it is known; what visitors made of that is asked of feedback and hits.
+    message_id: Mapped[int] = mapped_column(RowId, ForeignKey("messages.id", ondelete="CASCADE"), unique=True)
+    question: Mapped[str]  # as it was asked, personal numbers masked
+    outcome: Mapped[Outcome]
+    at: Mapped[datetime]
 
 
 class Operator(Base):

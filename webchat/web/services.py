@@ -10,6 +10,7 @@ from flask import current_app
 if TYPE_CHECKING:
     from webchat.answering.completions import Completions
     from webchat.answering.faq.index import FaqIndex
+    from webchat.answering.learning.learner import Learner
     from webchat.answering.leases import LeaseKeeper
     from webchat.answering.pipeline import Answerer
     from webchat.config import Settings
@@ -29,6 +30,7 @@ class Services:
     index: FaqIndex
     answerer: Answerer
     leases: LeaseKeeper
+    learner: Learner
     completions: Completions
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from webchat.answering.normalise import nfkc
+from webchat.storage import inbox
 from webchat.storage import vectors as stored
 
 if TYPE_CHECKING:
@@ -56,13 +57,14 @@ def vectors_of(
 
 
 def forget_unused(texts: Sequence[str], encoder: Encoder, database: Database) -> None:
-    """Remove vectors of other encoders, and most of those that none of the texts needs any more.
+    """Remove vectors of other encoders, and most of those that none of the texts, and no group of the inbox, needs.
 
     Some are left for an undo: only when there are more of them than texts they go.
     """
     with database.read() as session:
         there = stored.digests(session, encoder.name)
-    unused = there - {_digest(nfkc(text)) for text in texts}
+        asked = [wording.text for wording in inbox.wordings(session)]
+    unused = there - {_digest(nfkc(text)) for text in (*texts, *asked)}
     with database.write() as session:
         stored.forget(session, encoder.name, unused if len(unused) > len(texts) else ())
 

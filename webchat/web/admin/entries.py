@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from webchat.answering import example_faq
 from webchat.answering.normalise import normalise
-from webchat.storage import audit, faq
+from webchat.storage import audit, faq, inbox
 from webchat.storage.tables import Entry
 from webchat.web.admin import undo
 
@@ -44,6 +44,10 @@ class AnsweredElsewhere(Exception):  # noqa: N818 - a state, named as callers sa
         self.clashes = clashes
 
 
+class Unanswered(Exception):  # noqa: N818 - a state, named as callers say it
+    """The entry has no answer yet, so it cannot be published."""
+
+
 class Outdated(Exception):  # noqa: N818 - a state, named as callers say it
     """The entry was changed or deleted after the operator began to edit it."""
 
@@ -74,7 +78,7 @@ def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, s
         Outdated: it is not, or it is gone.
         AnsweredElsewhere: it would answer what another entry answers.
     """
-    entry = _locked(session, entry_id)
+    entry = locked(session, entry_id)
     if entry is None or stamp(entry) != seen:
         raise Outdated
     before = _content(entry)
@@ -82,9 +86,55 @@ def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, s
     faq.update(session, entry, **asdict(draft), valid_from=entry.valid_from, valid_until=entry.valid_until)
     if publish:
         faq.set_status(session, entry, "published")
+        inbox.settle(session, entry.id)
     _refuse_clashes(session, entry)
     audit.record(session, operator.name, "faq.edit", _subject(entry), before=before, status=entry.status)
     return entry
+
+
+def extend(session: Session, operator: Operator, entry: Entry, phrasings: Sequence[str]) -> list[str]:
+    """Add ways to ask for an entry; those that are new.
+
+    Raises:
+        AnsweredElsewhere: another entry answers one of them.
+    """
+    before = {normalise(phrasing.text) for phrasing in entry.phrasings}
+    new = [phrasing for phrasing in dict.fromkeys(phrasings) if normalise(phrasing) not in before]
+    if new:
+        _rephrase(session, entry, [*(phrasing.text for phrasing in entry.phrasings), *new])
+        _refuse_clashes(session, entry)
+        audit.record(session, operator.name, "faq.extend", _subject(entry), phrasings=new)
+    return new
+
+
+def shorten(session: Session, operator: Operator, entry: Entry, phrasings: Sequence[str]) -> None:
+    """Take back ways to ask for an entry, all but the last."""
+    kept = [phrasing.text for phrasing in entry.phrasings if phrasing.text not in phrasings]
+    if kept and len(kept) < len(entry.phrasings):
+        _rephrase(session, entry, kept)
+        audit.record(session, operator.name, "faq.shorten", _subject(entry), phrasings=list(phrasings))
+
+
+def deny(session: Session, operator: Operator, entry: Entry, questions: Sequence[str]) -> list[str]:
+    """Note questions that an entry must not answer; those that are new.
+
+    What is spelt like one of its phrasings is left out: the entry says that it answers this.
+    """
+    asked = {normalise(phrasing.text) for phrasing in entry.phrasings}
+    there = {negative.text for negative in entry.negatives}
+    new = [text for text in dict.fromkeys(questions) if text not in there and normalise(text) not in asked]
+    for text in new:
+        faq.add_negative(session, entry, text)
+    if new:
+        audit.record(session, operator.name, "faq.deny", _subject(entry), questions=new)
+    return new
+
+
+def allow(session: Session, operator: Operator, entry: Entry, questions: Sequence[str]) -> None:
+    """Let an entry answer questions again."""
+    for text in questions:
+        faq.remove_negative(session, entry, text)
+    audit.record(session, operator.name, "faq.allow", _subject(entry), questions=list(questions))
 
 
 def set_status(session: Session, operator: Operator, entry_id: int, status: EntryStatus) -> Entry | None:
@@ -92,11 +142,16 @@ def set_status(session: Session, operator: Operator, entry_id: int, status: Entr
 
     Raises:
         AnsweredElsewhere: it would answer what another entry answers.
+        Unanswered: it has nothing to say yet.
     """
-    entry = _locked(session, entry_id)
+    entry = locked(session, entry_id)
     if entry is None or entry.status == status:
         return entry
+    if status == "published" and not entry.answer.strip():
+        raise Unanswered
     faq.set_status(session, entry, status)
+    if status == "published":
+        inbox.settle(session, entry.id)
     _refuse_clashes(session, entry)
     audit.record(session, operator.name, f"faq.{status}", _subject(entry), question=entry.question)
     return entry
@@ -104,7 +159,7 @@ def set_status(session: Session, operator: Operator, entry_id: int, status: Entr
 
 def delete(session: Session, operator: Operator, entry_id: int) -> Entry | None:
     """Delete an entry so that this operator can undo it; None when there is no such entry."""
-    entry = _locked(session, entry_id)
+    entry = locked(session, entry_id)
     if entry is None:
         return None
     undo.keep(session, operator, [entry])
@@ -146,9 +201,21 @@ def remove_example(session: Session, operator: Operator) -> int:
     return removed
 
 
-def _locked(session: Session, entry_id: int) -> Entry | None:
+def locked(session: Session, entry_id: int) -> Entry | None:
     """Load an entry that no other transaction can change until this one ends."""
     return session.get(Entry, entry_id, with_for_update=True)
+
+
+def _rephrase(session: Session, entry: Entry, phrasings: Sequence[str]) -> None:
+    faq.update(
+        session,
+        entry,
+        phrasings=phrasings,
+        answer=entry.answer,
+        group_name=entry.group_name,
+        valid_from=entry.valid_from,
+        valid_until=entry.valid_until,
+    )
 
 
 def _refuse_clashes(session: Session, changed: Entry) -> None:

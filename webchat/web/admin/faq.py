@@ -6,7 +6,7 @@ import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
 
-from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_wtf.csrf import CSRFError
@@ -116,6 +116,8 @@ def set_status(entry_id: int) -> ResponseReturnValue:
             entry = entries.set_status(rows, current_operator(), entry_id, cast("EntryStatus", status))
     except entries.AnsweredElsewhere as refused:
         return _not_published(entry_id, refused.clashes), HTTPStatus.CONFLICT
+    except entries.Unanswered:
+        return _unanswered(entry_id)
     if entry is None:
         abort(HTTPStatus.NOT_FOUND)
     if _wants_fragment():
@@ -243,6 +245,13 @@ def _not_published(entry_id: int, clashes: Sequence[entries.Clash]) -> str:
     if entry is not None:
         form.show(entry)
     return render_template("admin/entry.html", form=form, entry=entry, clashes=clashes)
+
+
+def _unanswered(entry_id: int) -> BaseResponse:
+    """To the form of an entry that has no answer yet, as HTMX and browsers each follow."""
+    flash(_("Write the answer first; then publish it."), "refused")
+    form = url_for(".edit", entry_id=entry_id)
+    return Response(headers={"HX-Redirect": form}) if _wants_fragment() else redirect(form, code=303)
 
 
 def _saved(status: str) -> str:
