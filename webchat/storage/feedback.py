@@ -53,9 +53,3 @@ def of_messages(session: Session, visitor_id: str | None, message_ids: Collectio
         return {}
     query = select(Feedback).where(Feedback.visitor_id == visitor_id, Feedback.message_id.in_(message_ids))
     return {given.message_id: given for given in session.scalars(query)}
-
-
-def not_what_was_asked(session: Session, limit: int = 200) -> list[Feedback]:
-    """List where an entry has answered another question than was asked, newest first: each may become a negative."""
-    query = select(Feedback).where(Feedback.reason == "off_topic", Feedback.entry_id.is_not(None))
-    return list(session.scalars(query.order_by(Feedback.at.desc(), Feedback.id.desc()).limit(limit)))

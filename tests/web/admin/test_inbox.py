@@ -80,7 +80,7 @@ def test_an_answer_is_written_and_answers_at_once(app, database, lin, learn):
     assert saved.status_code == 303
     assert "可以开电子发票" in lin.ask("能不能开发票")
     assert group(database, "answered").group.id == found.group.id
-    assert ("inbox.write", f"inbox group {found.group.id}") in actions(database)
+    assert ("lin", "inbox.write") in actions(database)
 
 
 def test_an_entry_without_an_answer_is_not_published(database, lin, learn):
@@ -102,7 +102,7 @@ def test_an_entry_takes_the_wordings_and_gives_them_back(database, lin, learn, e
     page = lin.follow(act(lin, found, "join", entry=str(entry.id), wording=["东西不要了怎么弄"]))
     assert "From now on “怎么退货？” answers this" in page
     assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程", "东西不要了怎么弄"]
-    assert "七天内可以退货" in lin.ask("东西不要了怎么弄")
+    assert "七天内可以 退货" in lin.ask("东西不要了怎么弄")
     assert group(database, "answered").group.entry_id == entry.id
     assert "is as it was before" in lin.follow(lin.post("/admin/inbox/undo"))
     assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
@@ -125,7 +125,7 @@ def test_what_another_entry_answers_is_not_given_twice(database, lin, learn, ent
 
 def test_a_complaint_becomes_a_negative_and_the_entry_is_silent_at_once(app, database, lin, learn, entry):
     index = app.extensions["webchat"].index
-    question = "请问怎样退货"
+    question = "怎么退货退货"
     before = index.find(question)
     assert before.answer, "the entry does not answer this in the first place"
     answer = said(database, question, "七天内。", source="faq", entry=entry.id)

@@ -96,7 +96,7 @@ def page() -> str:
         page=number,
         pages=pages,
         back=back,
-        titles={"open": _("Waiting"), "answered": _("Settled"), "dismissed": _("Put away")},
+        titles={"open": _("Waiting"), "answered": _("Settled"), "dismissed": _("Put aside")},
     )
 
 
