@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
 from flask_babel import gettext as _
-from flask_babel import ngettext
 from flask_wtf.csrf import CSRFError
 
 from webchat.storage import faq, inbox
@@ -127,13 +126,7 @@ def deny(group_id: int) -> BaseResponse:
         return _done(
             _("Nothing was changed: “%(question)s” is asked for in these very words.", question=entry.question)
         )
-    sentence = ngettext(
-        "“%(question)s” does not answer this question any more.",
-        "“%(question)s” does not answer these %(num)d questions any more.",
-        len(denied),
-        question=entry.question,
-    )
-    return _done(sentence)
+    return _done(_("“%(question)s” does not answer this any more.", question=entry.question))
 
 
 @bp.post("/inbox/<int:group_id>/dismiss")
