@@ -4,16 +4,26 @@ from __future__ import annotations
 
 from contextlib import closing, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from webchat.answering.example_faq import load_into_new_database
-from webchat.answering.faq import evaluation
+from webchat.answering.faq import evaluation, rehearsal
 from webchat.commands.inputs import require_data_dir
 from webchat.config import load_settings
 from webchat.engine.encoders import open_encoder
 from webchat.engine.progress import Meter
 from webchat.storage.database import Database
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webchat.answering.faq.checking import Kind, Report
+
+_SHOWN = 10  # questions of a kind
+_WIDTH = 60  # characters of a question
+_KINDS: dict[Kind, str] = {"new": "newly answered", "stopped": "no longer answered", "changed": "answered by another"}
 
 
 @click.group()
@@ -54,6 +64,64 @@ def evaluate(task: Path, out: Path) -> None:
         predictions = evaluation.predict(read, encoder, meter.update)
     _write(out, "".join(f"{prediction.as_line()}\n" for prediction in predictions))
     click.echo(_summary(evaluation.figures(read, predictions)))
+
+
+@faq.command(short_help="Tell what visitors' questions would meet now.")
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.option("--last", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many questions.")
+@click.option("--drafts", is_flag=True, help="As if all drafts were published.")
+@click.option("--all", "show_all", is_flag=True, help="Print every question, not the ten most frequent of each kind.")
+def check(folder: Path | None, last: int, *, drafts: bool, show_all: bool) -> None:
+    """Ask what visitors asked again, and tell what is answered otherwise.
+
+    Without more: of the FAQ as it is, against what it answered then. With --drafts: as if all drafts were published,
+    against the FAQ as it is. With FOLDER, which has base.jsonl and perhaps alternates.jsonl (docs/answers.md): of
+    that FAQ, against the site's.
+
+    Then the questions that entries must and must not answer. Ends with 1 when one of them is broken.
+    """
+    if folder and drafts:
+        raise click.UsageError("FOLDER and --drafts cannot go together.")
+    settings = load_settings()
+    require_data_dir(settings)
+    try:
+        entries = evaluation.read_entries(folder) if folder else None
+    except evaluation.BadTask as error:
+        raise click.ClickException(str(error)) from None
+    encoder = open_encoder(settings)
+    with (
+        closing(Database(settings.resolved_database_url)) as database,
+        closing(encoder) if encoder else nullcontext(),
+        Meter("asking", last, "questions") as meter,
+    ):
+        report = rehearsal.rehearse(database, encoder, last, meter.update, entries=entries, drafts=drafts)
+    for line in _told(report, None if show_all else _SHOWN):
+        click.echo(line)
+    if report.broken:
+        raise SystemExit(1)
+
+
+def _told(report: Report, shown: int | None) -> Iterator[str]:
+    yield f"{report.of} different questions asked again" if report.of else "Nobody has asked anything yet."
+    for kind, title in _KINDS.items():
+        changes = report.of_kind(kind)
+        yield f"{title}: {sum(change.times for change in changes)}"
+        for change in changes[:shown]:
+            was, would = (_one_line(entry or "–") for entry in (change.before, change.after))
+            yield f"  {_one_line(change.question)} ×{change.times}  {was} → {would}"
+        if shown and len(changes) > shown:
+            yield f"  … and {len(changes) - shown} more; --all prints them"
+    yield f"required: {report.of_required}, broken: {len(report.broken)}"
+    for broken in report.broken:
+        must = "must answer" if broken.must_hit else "must not answer"
+        entry, question, by = (_one_line(text) for text in (broken.entry, broken.question, broken.answered_by or "–"))
+        yield f"  “{entry}” {must} “{question}”; that gets: {by}"
+
+
+def _one_line(text: str) -> str:
+    """What visitors typed, harmless in a terminal."""
+    flat = "".join(char if char.isprintable() else " " for char in text)
+    return flat if len(flat) <= _WIDTH else f"{flat[: _WIDTH - 1]}…"
 
 
 def _write(out: Path, text: str) -> None:

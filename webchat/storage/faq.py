@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, delete, func, or_, select, true
 from sqlalchemy import update as change
+from sqlalchemy.orm import selectinload
 
 from webchat.storage.database import affected_rows
 from webchat.storage.tables import (
+    Case,
     Entry,
     EntryStatus,
     FaqChange,
@@ -40,11 +42,10 @@ _NOTED = 1000  # entries
 
 # A visitor waits for these: built once, because SQLAlchemy takes longer to build them than to run them.
 _MOMENT = bindparam("moment", type_=UtcDateTime)
-_LIVE = (
-    (Entry.status == "published")
-    & (Entry.valid_from.is_(None) | (Entry.valid_from <= _MOMENT))
-    & (Entry.valid_until.is_(None) | (Entry.valid_until > _MOMENT))
+_VALID = (Entry.valid_from.is_(None) | (Entry.valid_from <= _MOMENT)) & (
+    Entry.valid_until.is_(None) | (Entry.valid_until > _MOMENT)
 )
+_LIVE = (Entry.status == "published") & _VALID
 _CURRENT_VERSION = select(Setting.value).where(Setting.key == _VERSION)
 _SAID_NOW = (
     select(Entry.id, Entry.answer, Phrasing.text)
@@ -98,12 +99,12 @@ class Asked(NamedTuple):
     negative: bool
 
 
-def asked(session: Session, entries: Collection[int] | None = None) -> list[Asked]:
-    """List the phrasings and negatives of published entries: of these, or of all."""
+def asked(session: Session, entries: Collection[int] | None = None, *, drafts: bool = False) -> list[Asked]:
+    """List the phrasings and negatives of published entries (and ``drafts``): of these, or of all."""
     found = []
     for kind, negative in ((Phrasing, False), (Negative, True)):
         query = select(kind.entry_id, kind.text).join(Entry, Entry.id == kind.entry_id)
-        query = query.where(Entry.status == "published").order_by(kind.entry_id, kind.id)
+        query = query.where(Entry.status.in_(_statuses(drafts=drafts))).order_by(kind.entry_id, kind.id)
         if entries is not None:
             query = query.where(kind.entry_id.in_(entries))
         found += [Asked(entry_id, text, negative) for entry_id, text in session.execute(query)]
@@ -128,6 +129,12 @@ def live(session: Session, entries: Collection[int]) -> dict[int, Live]:
     found = session.execute(_SAID_NOW, {"entries": list(entries), "moment": utc_now()})
     rows = groupby(found, key=lambda row: row[:2])
     return {entry: Live(entry, answer, tuple(text for *_, text in said)) for (entry, answer), said in rows}
+
+
+def live_ids(session: Session, *, drafts: bool = False) -> set[int]:
+    """Find all entries that answer now, and with ``drafts`` those that would if they were published."""
+    query = select(Entry.id).where(_VALID, Entry.status.in_(_statuses(drafts=drafts)))
+    return set(session.scalars(query, {"moment": utc_now()}))
 
 
 def top(session: Session, limit: int) -> list[Entry]:
@@ -166,6 +173,12 @@ def get(session: Session, entry_id: int) -> Entry | None:
     return session.scalar(select(Entry).where(Entry.id == entry_id))
 
 
+def whole(session: Session, entry_id: int) -> Entry | None:
+    """Find an entry with all that an operator's form shows, to be read after the session's end."""
+    query = select(Entry).where(Entry.id == entry_id)
+    return session.scalar(query.options(selectinload(Entry.negatives), selectinload(Entry.cases)))
+
+
 def create(
     session: Session,
     *,
@@ -178,6 +191,8 @@ def create(
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
     negatives: Sequence[str] = (),
+    must_hit: Sequence[str] = (),
+    must_not_hit: Sequence[str] = (),
 ) -> Entry:
     """Add an entry.
 
@@ -194,6 +209,7 @@ def create(
         valid_from=valid_from,
         valid_until=valid_until,
         negatives=[Negative(text=text) for text in dict.fromkeys(negatives)],
+        cases=_cases(must_hit, must_not_hit),
     )
     session.add(entry)
     session.flush()
@@ -210,8 +226,11 @@ def update(
     group_name: str,
     valid_from: datetime | None = None,
     valid_until: datetime | None = None,
+    negatives: Sequence[str] | None = None,
+    must_hit: Sequence[str] | None = None,
+    must_not_hit: Sequence[str] | None = None,
 ) -> None:
-    """Replace what an entry says and when it holds.
+    """Replace what an entry says, when it holds, and, where given, what it must and must not answer.
 
     Raises:
         ValueError: there is no phrasing.
@@ -221,6 +240,11 @@ def update(
     entry.group_name = group_name
     entry.valid_from = valid_from
     entry.valid_until = valid_until
+    if negatives is not None:
+        there = {negative.text: negative for negative in entry.negatives}
+        entry.negatives = [there.get(text) or Negative(text=text) for text in dict.fromkeys(negatives)]
+    if must_hit is not None and must_not_hit is not None:
+        entry.cases = _cases(must_hit, must_not_hit, entry.cases)
     entry.updated_at = utc_now()
     _changed(session, [entry.id])
 
@@ -229,6 +253,7 @@ def add_negative(session: Session, entry: Entry, text: str) -> None:
     """Note a question that must not lead to an entry, once."""
     if text not in [negative.text for negative in entry.negatives]:
         entry.negatives.append(Negative(text=text))
+        entry.updated_at = utc_now()  # a form that was opened before must not take it away unseen
         _changed(session, [entry.id])
 
 
@@ -237,6 +262,7 @@ def remove_negative(session: Session, entry: Entry, text: str) -> None:
     kept = [negative for negative in entry.negatives if negative.text != text]
     if len(kept) < len(entry.negatives):
         entry.negatives = kept
+        entry.updated_at = utc_now()
         _changed(session, [entry.id])
 
 
@@ -314,6 +340,22 @@ def _numbered(texts: Iterable[str], present: Iterable[Phrasing] = ()) -> list[Ph
         raise ValueError("An entry needs at least one phrasing.")
     for position, row in enumerate(rows):
         row.position = position
+    return rows
+
+
+def _statuses(*, drafts: bool) -> tuple[EntryStatus, ...]:
+    return ("published", "draft") if drafts else ("published",)
+
+
+def _cases(must_hit: Sequence[str], must_not_hit: Sequence[str], present: Iterable[Case] = ()) -> list[Case]:
+    """Make rows of questions to ask again; one that was there is kept, as with phrasings."""
+    kept = {case.text: case for case in present}
+    wanted = dict.fromkeys(must_not_hit, False) | dict.fromkeys(must_hit, True)
+    rows = []
+    for text, hit in wanted.items():
+        row = kept.get(text) or Case(text=text)
+        row.must_hit = hit
+        rows.append(row)
     return rows
 
 

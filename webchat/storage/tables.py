@@ -216,6 +216,9 @@ class Entry(Base):
     negatives: Mapped[list[Negative]] = relationship(
         order_by="Negative.id", cascade="all, delete-orphan", passive_deletes=True, lazy="select"
     )
+    cases: Mapped[list[Case]] = relationship(
+        order_by="Case.id", cascade="all, delete-orphan", passive_deletes=True, lazy="select"
+    )
 
     @property
     def question(self) -> str:
@@ -250,6 +253,18 @@ class Negative(Base):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"))
     text: Mapped[str]
+
+
+class Case(Base):
+    """A question that an entry must answer by itself, or must not: asked again before every change of the FAQ."""
+
+    __tablename__ = "faq_cases"
+    __table_args__ = (UniqueConstraint("entry_id", "text"), _NEVER_REUSE_IDS)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    entry_id: Mapped[int] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="CASCADE"))
+    text: Mapped[str]
+    must_hit: Mapped[bool]
 
 
 class FaqChange(Base):

@@ -86,8 +86,8 @@ class Figures:
     curve: Sequence[tuple[float, float]]
 
 
-def read_task(folder: Path) -> Task:
-    """Read a task.
+def read_entries(folder: Path) -> list[tuple[Id, str]]:
+    """Read the phrasings of a task's entries, each with its entry's id.
 
     Raises:
         BadTask: a file is missing or says something else.
@@ -101,7 +101,16 @@ def read_task(folder: Path) -> Task:
         if _id(row) not in entries:
             raise BadTask(f"{row['file']}, line {row['line']}: base.jsonl has no entry {_id(row)!r}.")
         base.append((_id(row), _text(row, "question")))
-    return Task(base, [_query(row) for row in _rows(folder / "queries.jsonl")])
+    return base
+
+
+def read_task(folder: Path) -> Task:
+    """Read a task.
+
+    Raises:
+        BadTask: a file is missing or says something else.
+    """
+    return Task(read_entries(folder), [_query(row) for row in _rows(folder / "queries.jsonl")])
 
 
 def predict(task: Task, encoder: Encoder | None, show: Callable[[int], None] = lambda _: None) -> list[Prediction]:

@@ -135,9 +135,33 @@ class FaqIndex:
         with self._database.read() as session:
             if matcher := self._up_to_date(faq.version(session)):
                 return _asked(session, matcher, question, previous)
-        matcher = self._caught_up()
+        matcher = self._caught_up().matcher
         with self._database.read() as session:
             return _asked(session, matcher, question, previous)
+
+    def matcher(self) -> Matcher:
+        """The FAQ's matcher with every committed change in it.
+
+        Raises:
+            StorageUnavailable: the database cannot be read now.
+        """
+        return self._caught_up().matcher
+
+    def with_edit(self, entry: int, phrasings: Sequence[Phrasing]) -> Matcher:
+        """The matcher as it would be with an edit that is not made; nobody else sees it.
+
+        Args:
+            entry: whose edit.
+            phrasings: all that it would have then; none when it would not answer.
+
+        Raises:
+            EngineUnavailable: the encoder has been closed.
+            StorageUnavailable: the database cannot be used now.
+        """
+        loaded = self._caught_up()
+        with self._database.read() as session:
+            beside = [*_phrasings(session, loaded.edited - {entry}), *phrasings]
+        return loaded.matcher.edited(loaded.edited | {entry}, beside, self._vectors(beside))
 
     def start(self) -> None:
         """Load the index in the background, so that the first visitor need not wait for it."""
@@ -160,13 +184,13 @@ class FaqIndex:
         loaded = self._loaded
         return loaded.matcher if loaded and loaded.version >= version else None
 
-    def _caught_up(self) -> Matcher:
+    def _caught_up(self) -> _Loaded:
         before = self._loaded
         with self._changing:
             loaded = self._changed()
         if loaded is not before:
             self._want_build()
-        return loaded.matcher
+        return loaded
 
     def _changed(self) -> _Loaded:
         """The index with every committed change in it; under the lock."""

@@ -110,6 +110,12 @@ class Matcher:
         changed._put_beside(frozenset(entries), Rows(phrasings, vectors, self._frame))  # noqa: SLF001 - one of us
         return changed
 
+    def asking(self, encoder: Encoder) -> Matcher:
+        """The matcher with another way to the same encoder's vectors, if it compares by meaning at all."""
+        changed = copy(self)
+        changed._encoder = self._encoder and encoder  # noqa: SLF001 - one of us
+        return changed
+
     def _put_beside(self, entries: frozenset[int], rows: Rows) -> None:
         self._stale, self._added = entries, rows
 

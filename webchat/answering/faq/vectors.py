@@ -56,6 +56,21 @@ def vectors_of(
     return rows.reshape(len(texts), sum(encoder.parts)).astype(np.float32)
 
 
+class Remembering:
+    """An encoder that looks among the stored vectors first, and stores what it makes: for questions asked again."""
+
+    def __init__(self, encoder: Encoder, database: Database) -> None:
+        self._encoder, self._database = encoder, database
+        self.name, self.parts = encoder.name, encoder.parts
+
+    def encode(self, texts: Sequence[str], *, urgent: bool = True) -> np.ndarray:  # noqa: ARG002 - never urgent
+        """The texts' vectors; raises as ``vectors_of`` does."""
+        return vectors_of(texts, self._encoder, self._database)
+
+    def close(self) -> None:
+        """Leave the encoder open for the others."""
+
+
 def forget_unused(texts: Sequence[str], encoder: Encoder, database: Database) -> None:
     """Remove vectors of other encoders, and most of those that none of the texts, and no group of the inbox, needs.
 

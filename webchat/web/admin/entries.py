@@ -13,6 +13,7 @@ from webchat.web.admin import undo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from webchat.storage.database import Session
     from webchat.storage.tables import EntryStatus, Operator
@@ -25,6 +26,11 @@ class Draft:
     phrasings: tuple[str, ...]
     answer: str
     group_name: str
+    negatives: tuple[str, ...] = ()
+    must_hit: tuple[str, ...] = ()
+    must_not_hit: tuple[str, ...] = ()
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, s
         raise Outdated
     before = _content(entry)
     entry.batch = None
-    faq.update(session, entry, **asdict(draft), valid_from=entry.valid_from, valid_until=entry.valid_until)
+    faq.update(session, entry, **asdict(draft))
     if publish:
         faq.set_status(session, entry, "published")
         inbox.settle(session, entry.id)
@@ -253,6 +259,10 @@ def _content(entry: Entry) -> dict[str, Any]:
         "answer": entry.answer,
         "group": entry.group_name,
         "status": entry.status,
+        "negatives": [negative.text for negative in entry.negatives],
+        "must_hit": [case.text for case in entry.cases if case.must_hit],
+        "must_not_hit": [case.text for case in entry.cases if not case.must_hit],
+        "valid": [moment and moment.isoformat() for moment in (entry.valid_from, entry.valid_until)],
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -14,7 +15,7 @@ from flask_wtf.csrf import CSRFError
 from webchat.answering import example_faq
 from webchat.storage import faq
 from webchat.storage.tables import EntryStatus
-from webchat.web.admin import entries
+from webchat.web.admin import entries, rehearsals
 from webchat.web.admin import undo as deleted
 from webchat.web.admin.auth import SignedOut, admin_address, current_operator
 from webchat.web.admin.forms import MAX_ANSWER_CHARS, EntryForm, has_controls
@@ -42,7 +43,14 @@ _MAX_PAGE = 1_000_000  # keeps the offset within what a database can count
 @bp.context_processor
 def _shown() -> dict[str, Any]:
     statuses = {"published": _("Published"), "draft": _("Draft"), "disabled": _("Disabled")}
-    return {"local_time": local_time, "render_markdown": render_markdown, "statuses": statuses, "back": _back()}
+    return {
+        "local_time": local_time,
+        "render_markdown": render_markdown,
+        "statuses": statuses,
+        "back": _back(),
+        "now": datetime.now(UTC),
+        "timezone": services().settings.timezone,
+    }
 
 
 @bp.errorhandler(CSRFError)
@@ -76,12 +84,15 @@ def new() -> ResponseReturnValue:
     if refusal := _not_yet(form):
         return refusal
     status: EntryStatus = "published" if "publish" in request.form else "draft"
+    report = rehearsals.of_form(form.draft(), None, publish=status == "published")
+    if report and report.takes_something_away and "anyway" not in request.form:
+        return _form_page(form, report=report), HTTPStatus.CONFLICT
     try:
         with services().database.write() as rows:
             entry = entries.add(rows, current_operator(), form.draft(), status)
     except entries.AnsweredElsewhere as refused:
         return _form_page(form, clashes=refused.clashes), HTTPStatus.CONFLICT
-    flash(_saved(entry.status), "done")
+    flash(_saved(entry.status) + rehearsals.newly_answered(report), "done")
     return redirect(_back(), code=303)
 
 
@@ -93,7 +104,12 @@ def edit(entry_id: int) -> ResponseReturnValue:
         return _opened(form, entry_id)
     if refusal := _not_yet(form, entry_id):
         return refusal
-    draft, seen, publish = form.draft(), form.seen.data or "", "publish" in request.form
+    with services().database.read() as rows:
+        draft = form.draft(faq.whole(rows, entry_id))
+    seen, publish = form.seen.data or "", "publish" in request.form
+    report = rehearsals.of_form(draft, entry_id, publish=publish)
+    if report and report.takes_something_away and "anyway" not in request.form:
+        return _form_page(form, entry_id, report=report), HTTPStatus.CONFLICT
     try:
         with services().database.write() as rows:
             entry = entries.edit(rows, current_operator(), entry_id, draft, seen=seen, publish=publish)
@@ -101,7 +117,7 @@ def edit(entry_id: int) -> ResponseReturnValue:
         return _form_page(form, entry_id, clashes=refused.clashes), HTTPStatus.CONFLICT
     except entries.Outdated:
         return _form_page(form, entry_id, outdated=True), HTTPStatus.CONFLICT
-    flash(_saved(entry.status), "done")
+    flash(_saved(entry.status) + rehearsals.newly_answered(report), "done")
     return redirect(_back(), code=303)
 
 
@@ -207,7 +223,7 @@ def _form_as_sent(*, signed_out: bool) -> str:
 
 def _opened(form: EntryForm, entry_id: int) -> str:
     with services().database.read() as rows:
-        entry = faq.get(rows, entry_id)
+        entry = faq.whole(rows, entry_id)
     if entry is None:
         abort(HTTPStatus.NOT_FOUND)
     form.show(entry)
@@ -229,7 +245,7 @@ def _form_page(form: EntryForm, entry_id: int | None = None, *, outdated: bool =
     entry = None
     if entry_id is not None:
         with services().database.read() as rows:
-            entry = faq.get(rows, entry_id)
+            entry = faq.whole(rows, entry_id)
         if entry is not None and outdated:
             form.seen.data = entries.stamp(entry)  # the page shows the other version, so saving again is meant
     gone = entry_id is not None and entry is None
@@ -240,7 +256,7 @@ def _not_published(entry_id: int, clashes: Sequence[entries.Clash]) -> str:
     if _wants_fragment():
         return render_template("admin/_not_published.html", clashes=clashes)
     with services().database.read() as rows:
-        entry = faq.get(rows, entry_id)
+        entry = faq.whole(rows, entry_id)
     form = EntryForm(formdata=None)
     if entry is not None:
         form.show(entry)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
+from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 from flask_wtf import FlaskForm
@@ -15,6 +17,8 @@ from webchat.accounts import MAX_CHARS, MAX_NAME_CHARS, MIN_CHARS, long_enough, 
 from webchat.answering.normalise import normalise
 from webchat.storage.answer_policy import AnswerPolicy, Mode
 from webchat.web.admin.entries import Draft, stamp
+from webchat.web.i18n import local_time
+from webchat.web.services import services
 
 if TYPE_CHECKING:
     from webchat.storage.tables import Entry
@@ -80,41 +84,92 @@ class SetUpForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
 
 
 class EntryForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
-    """An entry: phrasings one per line, group, answer. ``seen`` is the stamp of the version it was made from."""
+    """An entry: its questions one per line, group, answer, dates. ``seen`` is the stamp it was made from."""
 
     phrasings = TextAreaField(filters=[_one_line_end])
     group = StringField(filters=[_one_spelling])
     answer = TextAreaField(filters=[_one_line_end])
+    negatives = TextAreaField(filters=[_one_line_end])
+    must_hit = TextAreaField(filters=[_one_line_end])
+    must_not_hit = TextAreaField(filters=[_one_line_end])
+    valid_from = StringField(filters=[_one_spelling])
+    valid_until = StringField(filters=[_one_spelling])
     seen = HiddenField()
 
-    def draft(self) -> Draft:
-        """What the form says, cleaned."""
-        answer = (self.answer.data or "").strip("\n").rstrip()  # spaces before the first line mean code
-        return Draft(tuple(self._lines()), answer, self.group.data or "")
+    @property
+    def has_more(self) -> bool:
+        """Whether anything is written where few look."""
+        return any(field.data or field.errors for field in (*self._more_questions(), self.valid_from, self.valid_until))
+
+    def draft(self, stored: Entry | None = None) -> Draft:
+        """What the form says, cleaned; what was not sent, as from a page of an older version, is as it is stored."""
+        before = EntryForm(formdata=None)
+        if stored is not None:
+            before.show(stored)
+        for name in ("negatives", "must_hit", "must_not_hit", "valid_from", "valid_until"):
+            if not self[name].raw_data:
+                self[name].data = before[name].data
+        return Draft(
+            phrasings=tuple(_lines(self.phrasings)),
+            answer=(self.answer.data or "").strip("\n").rstrip(),  # spaces before the first line mean code
+            group_name=self.group.data or "",
+            negatives=tuple(_lines(self.negatives)),
+            must_hit=tuple(_lines(self.must_hit)),
+            must_not_hit=tuple(_lines(self.must_not_hit)),
+            valid_from=_moment_or(self.valid_from.data, stored and stored.valid_from),
+            valid_until=_moment_or(self.valid_until.data, stored and stored.valid_until),
+        )
 
     def show(self, entry: Entry) -> None:
         """Fill in an entry as it is stored."""
         self.phrasings.data = "\n".join(phrasing.text for phrasing in entry.phrasings)
         self.group.data = entry.group_name
         self.answer.data = entry.answer
+        self.negatives.data = "\n".join(negative.text for negative in entry.negatives)
+        self.must_hit.data = "\n".join(case.text for case in entry.cases if case.must_hit)
+        self.must_not_hit.data = "\n".join(case.text for case in entry.cases if not case.must_hit)
+        self.valid_from.data = _typed(entry.valid_from)
+        self.valid_until.data = _typed(entry.valid_until)
         self.seen.data = stamp(entry)
 
     def validate_phrasings(self, _field: Any) -> None:
         """Each phrasing must be something a visitor can type and the matcher can compare."""
-        lines = self._lines()
-        if not lines:
+        if not _lines(self.phrasings):
             raise ValidationError(_("Write at least one question, as a visitor would type it."))
-        if len(lines) > MAX_PHRASINGS:
-            raise ValidationError(
-                _(
-                    "These are %(count)d questions; at most %(most)d fit.",
-                    count=len(lines),
-                    most=MAX_PHRASINGS,
-                )
-            )
-        for number, line in enumerate(lines, start=1):
-            if problem := _problem_with(line):
+        _require_questions(self.phrasings)
+
+    def validate_negatives(self, field: Any) -> None:
+        """What the entry must not answer cannot be what it is asked by."""
+        _require_questions(field)
+        asked = {normalise(line) for line in _lines(self.phrasings)}
+        for number, line in enumerate(_lines(field), start=1):
+            if normalise(line) in asked:
+                problem = _("It stands above as well, among the questions that get this answer.")
                 raise ValidationError(_("Question %(number)d: %(problem)s", number=number, problem=problem))
+
+    def validate_must_hit(self, field: Any) -> None:
+        """Questions, as above."""
+        _require_questions(field)
+
+    def validate_must_not_hit(self, field: Any) -> None:
+        """A question cannot be in both lists."""
+        _require_questions(field)
+        wanted = {normalise(line) for line in _lines(self.must_hit)}
+        for number, line in enumerate(_lines(field), start=1):
+            if normalise(line) in wanted:
+                problem = _("It stands above as well, among the questions that must get this answer.")
+                raise ValidationError(_("Question %(number)d: %(problem)s", number=number, problem=problem))
+
+    def validate_valid_from(self, field: Any) -> None:
+        """A time of the shop's clock."""
+        _require_moment(field)
+
+    def validate_valid_until(self, field: Any) -> None:
+        """A time of the shop's clock, after the other one."""
+        _require_moment(field)
+        start, end = _moment(self.valid_from.data), _moment(field.data)
+        if start and end and end <= start:
+            raise ValidationError(_("The end must come after the beginning."))
 
     def validate_group(self, field: Any) -> None:
         """A group is a short label."""
@@ -139,9 +194,8 @@ class EntryForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
         if has_controls(answer, allowed="\n\t"):
             raise ValidationError(_("Control characters cannot be saved. Type the text instead of pasting it."))
 
-    def _lines(self) -> list[str]:
-        lines = (line.strip() for line in (self.phrasings.data or "").split("\n"))
-        return [line for line in dict.fromkeys(lines) if line]
+    def _more_questions(self) -> tuple[Any, Any, Any]:
+        return self.negatives, self.must_hit, self.must_not_hit
 
 
 class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
@@ -191,8 +245,48 @@ class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no typ
         _require_a_sentence(field.data or "")
 
     def _words(self) -> list[str]:
-        lines = (line.strip() for line in (self.banned.data or "").split("\n"))
-        return [line for line in dict.fromkeys(lines) if line]
+        return _lines(self.banned)
+
+
+def _lines(field: Any) -> list[str]:
+    """What stands in a field, one on each line, each once."""
+    lines = (line.strip() for line in (field.data or "").split("\n"))
+    return [line for line in dict.fromkeys(lines) if line]
+
+
+def _moment(typed: str | None) -> datetime | None:
+    """A time of the shop's clock, as browsers and people write it; None when it is none."""
+    try:
+        moment = datetime.fromisoformat(typed or "")
+        zone = ZoneInfo(services().settings.timezone)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _moment_or(typed: str | None, stored: datetime | None) -> datetime | None:
+    """The moment that was typed, or the stored one to its second when the field still shows that."""
+    return stored if typed == _typed(stored) else _moment(typed)
+
+
+def _typed(moment: datetime | None) -> str:
+    return local_time(moment).strftime("%Y-%m-%dT%H:%M") if moment else ""
+
+
+def _require_moment(field: Any) -> None:
+    if field.data and _moment(field.data) is None:
+        raise ValidationError(_("Write the time as in 2026-12-31 23:30, or leave it empty."))
+
+
+def _require_questions(field: Any) -> None:
+    lines = _lines(field)
+    if len(lines) > MAX_PHRASINGS:
+        raise ValidationError(
+            _("These are %(count)d questions; at most %(most)d fit.", count=len(lines), most=MAX_PHRASINGS)
+        )
+    for number, line in enumerate(lines, start=1):
+        if problem := _problem_with(line):
+            raise ValidationError(_("Question %(number)d: %(problem)s", number=number, problem=problem))
 
 
 def _problem_with_word(word: str) -> str | None:

@@ -40,6 +40,8 @@ def _pack(entry: Entry) -> dict[str, Any]:
     return {
         "phrasings": [phrasing.text for phrasing in entry.phrasings],
         "negatives": [negative.text for negative in entry.negatives],
+        "must_hit": [case.text for case in entry.cases if case.must_hit],
+        "must_not_hit": [case.text for case in entry.cases if not case.must_hit],
         "answer": entry.answer,
         "group_name": entry.group_name,
         "status": entry.status,
