@@ -58,3 +58,26 @@ def test_an_answer_that_was_missing_is_written_and_the_next_visitor_gets_it(visi
     expect(operator.get_by_role("heading", name=question)).to_have_count(0)
     operator.get_by_role("link", name="已解决").click()
     expect(operator.get_by_role("heading", name=question)).to_be_visible()
+
+
+@pytest.mark.parametrize("screen", [PHONE, DESKTOP], ids=["phone", "desktop"])
+def test_a_save_that_takes_an_answer_away_asks_first_and_looks_right(visit, shoot, screen, console):
+    visitor = visit()
+    ask(visitor, "怎么退货？")
+    finished(visitor)
+    page = visit("/admin/", **screen)
+    sign_in(page)
+    page.get_by_label("问题或答案").fill("怎么退货")
+    page.get_by_role("link", name="怎么退货？").first.click()
+    page.locator("#phrasings").fill("关于寄回商品的说明")
+    page.get_by_text("更多：有效期").click()
+    page.get_by_label("必须得到这个答案").fill("关于寄回商品的说明\n东西不想要了")
+    assert not accessibility_problems(page)
+    page.get_by_role("button", name="保存", exact=True).click()
+    expect(page.get_by_role("alert")).to_contain_text("不再有答案")
+    expect(page.get_by_role("alert")).to_contain_text("“东西不想要了”必须得到“关于寄回商品的说明”")
+    assert not accessibility_problems(page)
+    shoot(page, f"admin-check-{'phone' if screen is PHONE else 'desktop'}-light")
+    expect(page.locator("#phrasings")).to_have_value("关于寄回商品的说明")
+    expect(page.get_by_role("button", name="仍然保存")).to_be_visible()
+    assert "409" in console.pop()  # the page itself

@@ -8,6 +8,7 @@ from webchat.answering.faq.checking import Answering, Asked, Report, compare, co
 from webchat.answering.faq.matcher import Matcher
 from webchat.answering.faq.rows import Phrasing
 from webchat.answering.faq.vectors import Remembering
+from webchat.engine.generation import EngineUnavailable
 from webchat.storage import faq, replays
 
 if TYPE_CHECKING:
@@ -44,9 +45,22 @@ def of_edit(
         required: what it must and must not answer.
 
     Raises:
-        EngineUnavailable: the encoder has been closed.
         StorageUnavailable: the database cannot be used now.
     """
+    try:
+        return _of_edit(index, database, encoder, entry, phrasings, required)
+    except EngineUnavailable:  # the encoder was closed: the process ends
+        return Report()
+
+
+def _of_edit(  # noqa: PLR0917 - as above
+    index: FaqIndex,
+    database: Database,
+    encoder: Encoder | None,
+    entry: int,
+    phrasings: Sequence[Phrasing],
+    required: Sequence[Required],
+) -> Report:
     before, after = index.matcher(), index.with_edit(entry, phrasings)
     if encoder:
         remembering = Remembering(encoder, database)

@@ -116,8 +116,8 @@ class EntryForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no types
             negatives=tuple(_lines(self.negatives)),
             must_hit=tuple(_lines(self.must_hit)),
             must_not_hit=tuple(_lines(self.must_not_hit)),
-            valid_from=_moment_or(self.valid_from.data, stored and stored.valid_from),
-            valid_until=_moment_or(self.valid_until.data, stored and stored.valid_until),
+            valid_from=_moment_or(self.valid_from.data, stored.valid_from if stored else None),
+            valid_until=_moment_or(self.valid_until.data, stored.valid_until if stored else None),
         )
 
     def show(self, entry: Entry) -> None:

@@ -9,7 +9,6 @@ from flask_babel import ngettext
 
 from webchat.answering.faq import rehearsal
 from webchat.answering.faq.rows import Phrasing
-from webchat.engine.generation import EngineUnavailable
 from webchat.storage import faq
 from webchat.storage.replays import Required
 from webchat.web.services import services
@@ -32,17 +31,14 @@ def of_form(draft: Draft, entry_id: int | None, *, publish: bool) -> Report | No
     required = [Required(number, text, must_hit=True) for text in draft.must_hit]
     required += [Required(number, text, must_hit=False) for text in draft.must_not_hit]
     answers_now = _answers_now(draft)
-    try:
-        return rehearsal.of_edit(
-            parts.index,
-            parts.database,
-            parts.encoder,
-            number,
-            phrasings=phrasings if answers_now else [],
-            required=required if answers_now else [],
-        )
-    except EngineUnavailable:  # the process ends
-        return None
+    return rehearsal.of_edit(
+        parts.index,
+        parts.database,
+        parts.encoder,
+        number,
+        phrasings=phrasings if answers_now else [],
+        required=required if answers_now else [],
+    )
 
 
 def newly_answered(report: Report | None) -> str:
