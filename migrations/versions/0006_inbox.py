@@ -45,3 +45,6 @@ def upgrade():
         sqlite_autoincrement=True,
     )
     op.create_index("ix_inbox_questions_group_id", "inbox_questions", ["group_id"])
+    # There from the beginning, so that of two processes one can hold it.
+    settings = sa.table("settings", sa.column("key"), sa.column("value", sa.JSON), sa.column("updated_at"))
+    op.execute(sa.insert(settings).values(key="inbox_seen", value=0, updated_at=sa.func.current_timestamp()))

@@ -95,7 +95,7 @@ def postgres_database(postgres):
     with closing(Database(postgres.url("migrated"), PATIENCE)) as database:
         with database.write() as session:
             session.execute(text(f"TRUNCATE {', '.join(Base.metadata.tables)} RESTART IDENTITY"))
-            session.add_all(Setting(key=key, value=0) for key in ("faq_version", "rules_version"))
+            session.add_all(Setting(key=key, value=0) for key in ("faq_version", "rules_version", "inbox_seen"))
         yield database
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import InstrumentedAttribute, Session
 
 KEPT = 10_000  # questions; the oldest go first
-_SEEN = "inbox_seen"  # the last answer that was looked at
+_SEEN = "inbox_seen"  # the last answer that was looked at; a row of settings, there from the first on
 _VOTES_SEEN = "inbox_votes_seen"  # the moment of the last vote
 _LATE = timedelta(minutes=1)  # a vote may be committed so long after its moment
 _WORDINGS = 5  # of a group, to compare with and to show

@@ -98,7 +98,7 @@ class Learner:
                 if not inbox.begin_placing(session, news, known):
                     return 0
                 stored = _store(session, worth, groups)
-        except Conflict:  # two processes began the very first inbox at once, or a conversation was deleted meanwhile
+        except Conflict:  # a conversation was deleted meanwhile
             return 0
         if grouping:
             grouping.renumber(stored)
