@@ -77,6 +77,10 @@ def test_drafts_and_a_folder_are_tried(check, database, tmp_path):
     folder.mkdir()
     (folder / "base.jsonl").write_text(json.dumps({"id": "a", "question": "能开发票吗？"}), encoding="utf-8")
     assert "  能开发票吗 ×1  – → 能开发票吗？" in check(folder).stdout
+    assert check(folder / "base.jsonl").stdout == check(folder).stdout
+    line = json.dumps({"id": "a", "question": "能开发票吗？", "answer": "能。\u2028明天"}, ensure_ascii=False)
+    (folder / "base.jsonl").write_text(f"{line}\r\n", encoding="utf-8", newline="")
+    assert "newly answered: 1" in check(folder).stdout
 
 
 def test_what_cannot_be_done_is_said(check, tmp_path, environment):

@@ -67,25 +67,26 @@ def evaluate(task: Path, out: Path) -> None:
 
 
 @faq.command(short_help="Tell what visitors' questions would meet now.")
-@click.argument("folder", type=click.Path(path_type=Path), required=False)
+@click.argument("place", metavar="[FAQ]", type=click.Path(path_type=Path), required=False)
 @click.option("--last", default=1000, show_default=True, type=click.IntRange(1, 100_000), help="How many questions.")
 @click.option("--drafts", is_flag=True, help="As if all drafts were published.")
 @click.option("--all", "show_all", is_flag=True, help="Print every question, not the ten most frequent of each kind.")
-def check(folder: Path | None, last: int, *, drafts: bool, show_all: bool) -> None:
+def check(place: Path | None, last: int, *, drafts: bool, show_all: bool) -> None:
     """Ask what visitors asked again, and tell what is answered otherwise.
 
     Without more: of the FAQ as it is, against what it answered then. With --drafts: as if all drafts were published,
-    against the FAQ as it is. With FOLDER, which has base.jsonl and perhaps alternates.jsonl (docs/answers.md): of
-    that FAQ, against the site's.
+    against the FAQ as it is. With FAQ, a folder with base.jsonl and perhaps alternates.jsonl (docs/answers.md), or such
+    a file alone: of that FAQ, against the site's.
 
-    Then the questions that entries must and must not answer. Ends with 1 when one of them is broken.
+    Then the questions that entries must and must not answer; in another FAQ, the entries that share a phrasing with
+    them. Ends with 1 when one of them is broken.
     """
-    if folder and drafts:
-        raise click.UsageError("FOLDER and --drafts cannot go together.")
+    if place and drafts:
+        raise click.UsageError("FAQ and --drafts cannot go together.")
     settings = load_settings()
     require_data_dir(settings)
     try:
-        entries = evaluation.read_entries(folder) if folder else None
+        entries = evaluation.read_entries(place) if place else None
     except evaluation.BadTask as error:
         raise click.ClickException(str(error)) from None
     encoder = open_encoder(settings)

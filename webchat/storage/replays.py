@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import or_, select
 from sqlalchemy.orm import aliased
 
-from webchat.storage.tables import Case, Entry, Message, Phrasing
+from webchat.storage.tables import Case, Message, Phrasing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from sqlalchemy.orm import Session
 
 
@@ -56,11 +58,10 @@ def real_questions(session: Session, limit: int) -> list[RealQuestion]:
     return found
 
 
-def required(session: Session, *, drafts: bool = False) -> list[Required]:
-    """List what published entries must and must not answer, and with ``drafts`` theirs."""
-    query = select(Case.entry_id, Case.text, Case.must_hit).join(Entry, Entry.id == Case.entry_id)
-    query = query.where(Entry.status.in_(("published", "draft") if drafts else ("published",)))
-    return [Required(*row) for row in session.execute(query.order_by(Case.id))]
+def required(session: Session, entries: Collection[int]) -> list[Required]:
+    """List what these entries must and must not answer."""
+    query = select(Case.entry_id, Case.text, Case.must_hit).order_by(Case.id)
+    return [Required(*row) for row in session.execute(query) if row.entry_id in entries]
 
 
 def titles(session: Session) -> dict[int, str]:

@@ -125,6 +125,27 @@ def test_what_entries_must_and_must_not_answer_is_asked_of_all_of_them(database,
     assert [(each.question, each.answered_by) for each in report.broken] == [("有实体店吗", "怎么退货")]
 
 
+def test_what_was_broken_before_or_has_expired_stops_no_other_save(database, index, entries):
+    with database.write() as session:
+        for text, until in (("运费多少钱", None), ("保修期多长", utc_now() - timedelta(days=1))):
+            faq.update(
+                session,
+                faq.get(session, entries[text]),
+                phrasings=[text],
+                answer="好。",
+                group_name="",
+                valid_until=until,
+                must_hit=[text, "今天天气怎么样"],
+                must_not_hit=[],
+            )
+    report = rehearsed(database, index, rehearsal.NEW, "能开发票吗")
+    assert (report.broken, report.of_required) == ([], 2)
+    report = rehearsed(database, index, rehearsal.NEW, "能开发票吗", "今天天气怎么样")
+    assert [each.answered_by for each in report.broken] == ["能开发票吗"]  # broken in another way
+    everything = rehearsal.rehearse(database, None, 10, lambda _: None)
+    assert [(each.entry, each.question) for each in everything.broken] == [("运费多少钱", "今天天气怎么样")]
+
+
 def test_an_expired_entry_answers_nothing_in_a_rehearsal_either(database, index, entries):
     said(database, "怎么退货", source="faq", entry=entries["怎么退货"])
     with database.write() as session:
@@ -181,6 +202,31 @@ def test_drafts_and_other_faqs_are_tried_without_touching_the_site(database, ent
     assert report.of_kind("stopped") == report.of_kind("changed") == []
     with database.read() as session:
         assert faq.version(session) == version
+
+
+def test_another_faq_must_answer_what_the_site_must(database, entries):
+    said(database, "怎么退货", source="faq", entry=entries["怎么退货"])
+    with database.write() as session:
+        for text in ("怎么退货", "有实体店吗"):
+            faq.update(
+                session,
+                faq.get(session, entries[text]),
+                phrasings=[text],
+                answer="好。",
+                group_name="",
+                must_hit=[text],
+                must_not_hit=["几点关门"],
+            )
+    reworded = [("a", "退货流程"), ("a", "怎么退货？"), ("b", "几点关门")]
+    report = rehearsal.rehearse(database, None, 100, lambda _: None, entries=reworded)
+    assert report.changes == []  # the same entry under another title
+    assert (report.of_required, [(each.entry, each.question) for each in report.broken]) == (
+        4,
+        [("有实体店吗", "有实体店吗")],  # an entry that is gone
+    )
+    theft = [("a", "怎么退货"), ("a", "几点关门"), ("b", "有实体店吗")]
+    report = rehearsal.rehearse(database, None, 100, lambda _: None, entries=theft)
+    assert [(each.entry, each.question, each.must_hit) for each in report.broken] == [("怎么退货", "几点关门", False)]
 
 
 def test_a_question_is_asked_again_with_the_one_before_it(database, entries):

@@ -1,5 +1,6 @@
 """The entry's form: dates, negatives and requirements, and what saving would do, said before it is done."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -62,6 +63,8 @@ def test_a_form_without_these_fields_changes_none_of_them(lin, database):
         ({"must_hit": "退货", "must_not_hit": "换货\n退货!"}, "Question 2: It stands above as well"),
         ({"must_not_hit": "换\x00货"}, "Question 1: Control characters"),
         ({"valid_from": "tomorrow"}, "Write the time as in"),
+        ({"valid_until": "0026-12-01T10:00"}, "Write the time as in"),
+        ({"valid_until": "9999-12-31T23:59+00:00"}, "Write the time as in"),
         ({"valid_from": "9999-12-31T23:59+00:00", "valid_until": "0001-01-01T00:00"}, "Write the time as in"),
         (
             {"valid_from": "2026-12-01T00:00", "valid_until": "2026-12-01T00:00"},
@@ -98,6 +101,30 @@ def test_an_entry_answers_from_and_until_its_dates_on_the_shops_clock(lin, stran
     assert saved.status_code == 303
     assert "打八折" not in stranger.ask("双十一打折吗")
     assert "expired" in text_of(lin.get("/admin/faq"))
+
+
+@pytest.fixture
+def in_berlin(app):
+    """The shop's clock is put forward and back once a year."""
+    parts = app.extensions["webchat"]
+    settings = parts.settings.model_copy(update={"timezone": "Europe/Berlin"})
+    app.extensions["webchat"] = replace(parts, settings=settings)
+
+
+@pytest.mark.usefixtures("in_berlin")
+def test_the_hours_that_a_clock_skips_and_repeats_are_moments_too(lin, database):
+    lin.follow(lin.add("夏令时", "好。", valid_from="2026-03-29T02:30", valid_until="2026-10-25T02:30"))
+    (entry,) = all_entries(database)
+    assert entry.valid_from == datetime(2026, 3, 29, 1, 30, tzinfo=UTC)  # 02:30 does not exist: 03:30
+    assert entry.valid_until == datetime(2026, 10, 25, 0, 30, tzinfo=UTC)  # the first of two
+    with database.write() as session:
+        faq.get(session, entry.id).valid_until = second = datetime(2026, 10, 25, 1, 30, 15, tzinfo=UTC)
+    page = lin.get(f"/admin/faq/{entry.id}").text
+    assert 'value="2026-03-29T03:30"' in page
+    assert 'value="2026-10-25T02:30"' in page
+    dates = {"valid_from": "2026-03-29T03:30", "valid_until": "2026-10-25T02:30"}
+    lin.follow(lin.edit(entry.id, "夏令时", "很好。", seen=lin.seen(entry.id), **dates))
+    assert stored(database, entry.id).valid_until == second  # what nobody touched stays to the second
 
 
 def test_a_save_that_takes_an_answer_away_asks_first(lin, database, shop):

@@ -123,21 +123,30 @@ def compare(
     before: Answering,
     after: Answering,
     required: Sequence[Required],
+    others: Sequence[Required] = (),
     *,
     seconds: float,
 ) -> Report:
     """Ask questions of two states of the FAQ whose entries have the same numbers.
 
-    Requirements come first, those of the change before the others; what takes longer than ``seconds`` is left out,
-    and the report says so.
+    Requirements come first, and what takes longer than ``seconds`` is left out; the report says so.
+
+    Args:
+        questions: how often each was asked.
+        before: the FAQ as it is.
+        after: the FAQ as it would be.
+        required: what the changed entries must and must not answer.
+        others: the same of all other entries; what is broken as it was ``before`` is not this change's doing.
+        seconds: for all of it.
     """
-    report = Report(of=len(questions), of_required=len(required))
+    report = Report(of=len(questions), of_required=len(required) + len(others))
     end = time.monotonic() + seconds
-    for requirement in required:
+    for place, requirement in enumerate((*required, *others)):
         if time.monotonic() > end:
             return report
         report.checked += 1
-        if broken := _broken(requirement, after):
+        broken = _broken(requirement, after)
+        if broken and (place < len(required) or broken != _broken(requirement, before)):
             report.broken.append(broken)
     for asked, times in questions.items():
         if time.monotonic() > end:

@@ -86,16 +86,20 @@ class Figures:
     curve: Sequence[tuple[float, float]]
 
 
-def read_entries(folder: Path) -> list[tuple[Id, str]]:
-    """Read the phrasings of a task's entries, each with its entry's id.
+def read_entries(place: Path) -> list[tuple[Id, str]]:
+    """Read the phrasings of entries, each with its entry's id.
+
+    Args:
+        place: a task's folder, or a file like its base.jsonl alone.
 
     Raises:
         BadTask: a file is missing or says something else.
     """
-    base = [(_id(row), _text(row, "question")) for row in _rows(folder / "base.jsonl")]
+    file = place if place.is_file() else place / "base.jsonl"
+    base = [(_id(row), _text(row, "question")) for row in _rows(file)]
     if not base:
-        raise BadTask(f"{folder / 'base.jsonl'} has no entries.")
-    more = folder / "alternates.jsonl"
+        raise BadTask(f"{file} has no entries.")
+    more = place / "alternates.jsonl"
     entries = {name for name, _ in base}
     for row in _rows(more) if more.exists() else []:
         if _id(row) not in entries:
@@ -200,7 +204,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
     """The lines of a file, each with its place for whoever must complain about it."""
     rows = []
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # JSON may hold other ends of lines
     except (OSError, UnicodeDecodeError) as error:
         raise BadTask(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no UTF-8'}.") from None
     for number, line in enumerate(lines, 1):

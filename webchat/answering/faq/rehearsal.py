@@ -8,11 +8,12 @@ from webchat.answering.faq.checking import Answering, Asked, Report, compare, co
 from webchat.answering.faq.matcher import Matcher
 from webchat.answering.faq.rows import Phrasing
 from webchat.answering.faq.vectors import Remembering
+from webchat.answering.normalise import normalise
 from webchat.engine.generation import EngineUnavailable
 from webchat.storage import faq, replays
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from webchat.answering.faq.evaluation import Id
     from webchat.answering.faq.index import FaqIndex
@@ -67,13 +68,14 @@ def _of_edit(  # noqa: PLR0917 - as above
         before, after = before.asking(remembering), after.asking(remembering)
     with database.read() as session:
         questions = counted(replays.real_questions(session, _LAST))
-        others = [each for each in replays.required(session) if each.entry_id != entry]
         live, titles = faq.live_ids(session), replays.titles(session)
+        others = replays.required(session, live - {entry})
     positive = [phrasing.text for phrasing in phrasings if not phrasing.negative]
     then = live | {entry} if positive else live - {entry}
     named = titles | {entry: positive[0]} if positive else titles
-    wanted = [*required, *others] if positive else others
-    return compare(questions, Answering(before, live, titles), Answering(after, then, named), wanted, seconds=_PATIENCE)
+    own = required if positive else ()
+    states = Answering(before, live, titles), Answering(after, then, named)
+    return compare(questions, *states, own, others, seconds=_PATIENCE)
 
 
 def rehearse(
@@ -101,26 +103,40 @@ def rehearse(
     asker = Remembering(encoder, database) if encoder else None
     with database.read() as session:
         questions = replays.real_questions(session, last)
-        required = replays.required(session, drafts=drafts)
         live, titles = faq.live_ids(session), replays.titles(session)
         asked = [Phrasing(*each) for each in faq.asked(session)]
         with_drafts = [Phrasing(*each) for each in faq.asked(session, drafts=True)] if drafts else []
-        drafted = faq.live_ids(session, drafts=True) if drafts else set()
+        drafted = faq.live_ids(session, drafts=True) if drafts else live
+        required = replays.required(session, drafted)
     site = Answering(Matcher(asked, asker), live, titles)
     if entries is not None:
-        return replay(questions, _another(entries, asker), (), _as(site), show)
+        return replay(questions, *_another(entries, asker, asked, titles, required), _as(site), show)
     if drafts:
         return replay(questions, Answering(Matcher(with_drafts, asker), drafted, titles), required, _as(site), show)
     return replay(questions, site, required, lambda question: _then(question, titles), show)
 
 
-def _another(entries: Sequence[tuple[Id, str]], asker: Encoder | None) -> Answering:
+def _another(
+    entries: Sequence[tuple[Id, str]],
+    asker: Encoder | None,
+    asked: Sequence[Phrasing],
+    titles: Mapping[int, str],
+    required: Sequence[Required],
+) -> tuple[Answering, list[Required]]:
+    """Another FAQ, and what the site's entries require, asked of those there that share a phrasing with them."""
     numbers = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in entries), 1)}
-    titles: dict[int, str] = {}
+    named: dict[int, str] = {}
     for name, text in entries:
-        titles.setdefault(numbers[name], text)
+        named.setdefault(numbers[name], text)
     matcher = Matcher([Phrasing(numbers[name], text) for name, text in entries], asker)
-    return Answering(matcher, set(titles), titles)
+    spelt = {normalise(text): numbers[name] for name, text in reversed(entries)}
+    ours = [(each.entry, normalise(each.text)) for each in reversed(asked) if not each.negative]
+    same = {entry: spelt[text] for entry, text in ours if text in spelt}
+    # Shown by the site's titles: an entry that is only reworded there answers no otherwise.
+    shown = named | {there: titles[entry] for entry, there in same.items()}
+    shown |= {-entry: title for entry, title in titles.items()}  # those that are gone
+    wanted = [each._replace(entry_id=same.get(each.entry_id, -each.entry_id)) for each in required]
+    return Answering(matcher, set(named), shown), wanted
 
 
 def _as(answering: Answering) -> Callable[[RealQuestion], str]:

@@ -31,6 +31,7 @@ MAX_ANSWER_CHARS = 10_000
 MAX_BANNED_WORDS = 500
 MAX_BANNED_CHARS = 50
 MAX_CONTACT_CHARS = 200
+_YEARS = range(2000, 3000)  # browsers send 0026 for a year typed as 26: an entry that never answers, unseen
 
 
 def has_controls(text: str, allowed: str = "") -> bool:
@@ -259,9 +260,10 @@ def _moment(typed: str | None) -> datetime | None:
     try:
         moment = datetime.fromisoformat(typed or "")
         zone = ZoneInfo(services().settings.timezone)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+    return moment if moment.year in _YEARS else None
 
 
 def _moment_or(typed: str | None, stored: datetime | None) -> datetime | None:
