@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,3 +80,40 @@ def test_no_text_breaks_it(shop: Matcher, question: str, previous: str | None) -
 
 def test_a_question_as_long_as_they_come(shop: Matcher) -> None:
     assert len(shop.match("什么时候发货，" * 285).candidates) <= TOP
+
+
+@lru_cache(None)
+def _vector(char, size):
+    return np.random.default_rng(ord(char) * size).standard_normal(size)
+
+
+class SpeltVectors:
+    """An encoder whose vectors are sums of one for each character: alike texts have alike vectors, in two parts."""
+
+    name, parts = "spelt", (300, 320)
+
+    def encode(self, texts, *, urgent=True):
+        rows = [[self._of(text, part) for part in self.parts] for text in texts]
+        return np.array([np.concatenate(row) for row in rows], np.float32)
+
+    def _of(self, text, size):
+        total = sum(_vector(char, size) for char in text)
+        return total / np.linalg.norm(total)
+
+
+def test_a_large_faq_finds_what_it_would_find_by_comparing_everything(monkeypatch):
+    things = [f"{a}{b}{c}" for a in "甲乙丙丁戊己庚辛壬癸" for b in "东南西北上下左右前后" for c in "春夏秋冬风花雪月"]
+    phrasings = [Phrasing(number, f"{thing}怎么办") for number, thing in enumerate(things)]
+    phrasings += [Phrasing(number, f"{thing}多少钱", negative=True) for number, thing in enumerate(things)]
+    phrasings += [Phrasing(number, f"如何处理{thing}") for number, thing in enumerate(things)]
+    coarse = Matcher(phrasings, SpeltVectors())
+    monkeypatch.setattr("webchat.answering.faq.rows._LARGE", len(phrasings))
+    full = Matcher(phrasings, SpeltVectors())
+    assert coarse._built._coarse is not None
+    assert full._built._coarse is None
+    for thing in things[::40]:
+        for question in (f"请问{thing}应该怎么办", f"{thing}多少钱啊", f"处理{thing}吗"):
+            by_coarse, by_full = coarse.match(question), full.match(question)
+            assert by_coarse.band == by_full.band
+            assert by_coarse.candidates[0].entry == by_full.candidates[0].entry
+            assert by_coarse.candidates[0].score == pytest.approx(by_full.candidates[0].score, abs=1e-5)

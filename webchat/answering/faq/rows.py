@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import compress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,9 @@ if TYPE_CHECKING:
     from webchat.answering.faq.semantic import Space
 
 _NEAR = 12  # entries that are looked at closely
+# In a large FAQ all rows are compared by their first numbers only, which tell most, and these many in full.
+_LARGE, _COARSE, _PROMISING = 2000, 64, 400
+_NO_ENTRY = -(1 << 62)
 # How much the letters count beside the meaning. In a small FAQ a shared word says much; among a thousand questions
 # many share it. Between the two sizes the share falls with the logarithm.
 _LETTERS_OF_FEW, _LETTERS_OF_MANY = 0.2, 0.06
@@ -101,7 +103,7 @@ class Rows:
         self.texts = [plain(phrasing.text) for phrasing in self.phrasings]
         self.entries = np.array([phrasing.entry for phrasing in self.phrasings], np.int64)
         self._negative = np.array([phrasing.negative for phrasing in self.phrasings], bool)
-        firsts = np.flatnonzero(np.diff(self.entries, prepend=-1))
+        firsts = np.flatnonzero(np.diff(self.entries, prepend=_NO_ENTRY))
         self._starts = np.append(firsts, len(self.entries))  # of each entry's rows, and the end
         self._frame = frame
         self._letters = LexicalIndex([grams(text) for text in self.texts], frame.letters)
@@ -109,6 +111,9 @@ class Rows:
         self._placed: list[np.ndarray] | None = (
             None if vectors is None or frame.space is None else frame.space.place(vectors[order])
         )
+        self._coarse: list[np.ndarray] | None = None
+        if self._placed and len(phrasings) > _LARGE and frame.space and frame.space.is_reduced:
+            self._coarse = [np.ascontiguousarray(part[:, :_COARSE]) for part in self._placed]
         self._spellings: dict[str, list[Phrasing]] = {}
         for text, phrasing in zip(self.texts, self.phrasings, strict=True):
             if text:  # "！" says nothing, and would be what every "？" asks for
@@ -131,45 +136,71 @@ class Rows:
             asked: the question.
             without: entries to leave out.
         """
-        channels = self._channels(asked)
-        fit = channels.sum(axis=0)
-        for place in self._best(channels, without):
-            start, end = self._starts[place], self._starts[place + 1]
-            negative = self._negative[start:end]
-            best = int(start + np.where(negative, -np.inf, fit[start:end]).argmax())
-            score = float(channels[:, start:end][:, ~negative].max(axis=1).sum())
-            denied = bool(negative.any() and fit[start:end][negative].max() >= fit[best])
-            texts = tuple(compress(self.texts[start:end], ~negative))
-            yield Hit(score, self.phrasings[best], self.texts[best], texts, denied)
-
-    def _best(self, channels: np.ndarray, without: frozenset[int]) -> list[int]:
-        """The places of the entries that fit best; of all at once, because one by one takes milliseconds."""
         if not self.phrasings:
-            return []
-        asked_for = np.where(self._negative, -np.inf, channels)
-        scores = np.maximum.reduceat(asked_for, self._starts[:-1], axis=1).sum(axis=0)
+            return
+        lexical = self._lexical(asked)
+        rows = self._promising(lexical, asked)
+        channels = np.concatenate([lexical[:, rows], self._meant(asked, self._placed, rows)])
+        # What may not be asked for counts for nothing, except as a reason not to answer.
+        positive = np.where(self._negative[rows], -np.inf, channels)
+        starts = np.flatnonzero(np.diff(self.entries[rows], prepend=_NO_ENTRY))
+        ends = np.append(starts[1:], len(rows))
+        for place in self._best(positive, starts, rows, without):
+            span = slice(starts[place], ends[place])
+            yield self._hit(rows[span], channels[:, span], positive[:, span])
+
+    def _hit(self, rows: np.ndarray, channels: np.ndarray, positive: np.ndarray) -> Hit:
+        """An entry, by its rows and how well each of them fits."""
+        best = int(positive.sum(axis=0).argmax())
+        fit, negative = channels.sum(axis=0), self._negative[rows]
+        denied = bool(negative.any() and fit[negative].max() >= fit[best])
+        texts = tuple(self.texts[row] for row in rows[~negative])
+        row = rows[best]
+        return Hit(float(positive.max(axis=1).sum()), self.phrasings[row], self.texts[row], texts, denied)
+
+    def _best(self, positive: np.ndarray, starts: np.ndarray, rows: np.ndarray, without: frozenset[int]) -> list[int]:
+        """The places of the entries that fit best; of all at once, because one by one takes milliseconds."""
+        scores = np.maximum.reduceat(positive, starts, axis=1).sum(axis=0)
         if without:
-            scores[np.isin(self.entries[self._starts[:-1]], list(without))] = -np.inf
+            scores[np.isin(self.entries[rows[starts]], list(without))] = -np.inf
         near = np.argpartition(-scores, _NEAR)[:_NEAR] if len(scores) > _NEAR else np.arange(len(scores))
         return [int(place) for place in near if scores[place] > -np.inf]
 
-    def _channels(self, asked: Asked) -> np.ndarray:
-        """How well every row fits by each way of comparing, as shares of the score: their sum is 1 at most."""
-        if not self.phrasings:
-            return np.zeros((1, 0), np.float32)
+    def _promising(self, lexical: np.ndarray, asked: Asked) -> np.ndarray:
+        """The rows worth comparing in full: of a large FAQ those of the entries whose coarse likeness is highest."""
+        if self._coarse is None or asked.placed is None:
+            return np.arange(len(self.phrasings))
+        fit = lexical.sum(axis=0) + self._meant(asked, self._coarse, np.arange(len(self.phrasings))).sum(axis=0)
+        near = np.argpartition(-fit, _PROMISING)[:_PROMISING]
+        return np.flatnonzero(self._of_entries(self.entries[near]))
+
+    def _of_entries(self, entries: np.ndarray) -> np.ndarray:
+        """Which rows are of these entries."""
+        wanted = np.zeros(len(self._starts) - 1, bool)
+        wanted[np.searchsorted(self.entries[self._starts[:-1]], entries)] = True
+        return np.repeat(wanted, np.diff(self._starts))
+
+    def _lexical(self, asked: Asked) -> np.ndarray:
+        """How well every row fits by letters and sounds: a row of shares for each, that with ``_meant`` sum up to 1."""
         in_pinyin = is_pinyin(asked.text)
         spelt = self._letters.scores(grams(asked.text))
         by_meaning = self._placed is not None and asked.placed is not None
         sounding = self._sounds.scores(sounds(asked.text)) if in_pinyin or not by_meaning else spelt
         if in_pinyin:
             spelt = np.maximum(spelt, _SOUND * sounding)
-        if self._placed is None or asked.placed is None:
+        if not by_meaning:
             share = 0 if in_pinyin else _SOUNDS_ALONE
             return np.stack([(1 - share) * spelt, share * sounding])
-        letters = _LETTERS_OF_PINYIN if in_pinyin else self._letters_share()
-        share = (1 - letters) / len(self._placed)
-        meant = [share * (rows @ question) for rows, question in zip(self._placed, asked.placed, strict=True)]
-        return np.stack([letters * spelt, *meant])
+        return self._letters_share(in_pinyin=in_pinyin) * spelt[None, :]
 
-    def _letters_share(self) -> float:
-        return max(self._frame.small * _LETTERS_OF_FEW, _LETTERS_OF_MANY)
+    def _meant(self, asked: Asked, placed: Sequence[np.ndarray] | None, rows: np.ndarray) -> np.ndarray:
+        """How well these rows fit by meaning, a row of shares for each encoder; compares what ``placed`` holds."""
+        if placed is None or asked.placed is None:
+            return np.zeros((0, len(rows)), np.float32)
+        share = (1 - self._letters_share(in_pinyin=is_pinyin(asked.text))) / len(placed)
+        parts = placed if len(rows) == len(self.phrasings) else [part[rows] for part in placed]
+        pairs = zip(parts, asked.placed, strict=True)
+        return np.stack([share * (part @ question[: part.shape[1]]) for part, question in pairs])
+
+    def _letters_share(self, *, in_pinyin: bool) -> float:
+        return _LETTERS_OF_PINYIN if in_pinyin else max(self._frame.small * _LETTERS_OF_FEW, _LETTERS_OF_MANY)

@@ -30,6 +30,11 @@ class Space:
         self._mean = vectors.mean(axis=0) if len(vectors) > 1 else np.zeros(sum(parts), np.float32)
         self._directions = [_directions(part) for part in self._centred(vectors)]
 
+    @property
+    def is_reduced(self) -> bool:
+        """Whether the numbers of a placed vector come by how much they tell, those that tell most first."""
+        return all(directions is not None for directions in self._directions)
+
     def place(self, vectors: np.ndarray) -> list[np.ndarray]:
         """Vectors as they are compared, a matrix for each encoder: products of rows are cosines."""
         centred = self._centred(vectors)
@@ -45,4 +50,4 @@ def _directions(centred: np.ndarray) -> np.ndarray | None:
     if rows <= numbers or numbers <= _KEPT:
         return None
     _, directions = np.linalg.eigh(centred.T @ centred)  # by rising variance
-    return np.ascontiguousarray(directions[:, -_KEPT:], np.float32)
+    return np.ascontiguousarray(directions[:, : -_KEPT - 1 : -1], np.float32)
