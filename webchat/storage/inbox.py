@@ -112,7 +112,7 @@ class Told(NamedTuple):
     conversation_id: int
 
 
-def news(session: Session, limit: int = 200) -> News:
+def news(session: Session, limit: int = 50) -> News:
     """Find questions that are not in the inbox yet, oldest first, up to the first that is still being answered."""
     seen, votes_seen = _marks(session)
     questions: dict[int, Unplaced] = {}

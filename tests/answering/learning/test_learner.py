@@ -64,6 +64,14 @@ def test_hostile_questions_are_placed_like_others(database, learner):
     assert learner.catch_up() == 0
 
 
+def test_a_question_is_kept_as_a_line_that_an_entry_can_have(database, learner):
+    said(database, "  能不能\n\n开发票\r\n谢谢 ")
+    said(database, "很长的问题" * 100)
+    learner.catch_up()
+    kept = {text for group in groups(database) for text in group}
+    assert kept == {"能不能 开发票 谢谢", "很长的问题" * 40}
+
+
 def test_personal_numbers_are_kept_nowhere_but_in_the_conversation(database, learner):
     for visitor in "abc":
         said(database, "我的手机13812345678收不到验证码", "请检查13812345678的信号。", visitor=visitor)

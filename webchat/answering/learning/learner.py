@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _EVERY = 10.0  # seconds between two looks
+_LONGEST = 200  # characters of a question; what is longer is no phrasing of an entry
 _REMEASURED = 200  # groups put beside the others before their bars are measured again
 
 
@@ -117,13 +118,18 @@ def _groups_for(found: list[Unplaced], grouping: Grouping) -> list[int]:
     numbers = count(-1, -1)
     groups: list[int] = []
     for question in found:
-        text = masked(question.question)
+        text = _as_kept(question.question)
         group = grouping.group_of(text)
         if group is None:
             group = next(numbers)
             grouping.add(group, text)
         groups.append(group)
     return groups
+
+
+def _as_kept(question: str) -> str:
+    """A question as a line that could be a phrasing, without personal numbers."""
+    return masked(" ".join(question.split()))[:_LONGEST]
 
 
 def _store(session: Session, found: list[Unplaced], groups: list[int]) -> dict[int, int]:
@@ -134,7 +140,7 @@ def _store(session: Session, found: list[Unplaced], groups: list[int]) -> dict[i
     """
     there = inbox.groups(session, {group for group in groups if group > 0})
     for question, group in zip(found, groups, strict=True):
-        there[group] = inbox.place(session, question, masked(question.question), there.get(group))
+        there[group] = inbox.place(session, question, _as_kept(question.question), there.get(group))
     numbers = {number: group.id for number, group in there.items() if number != group.id}
     for met in {group.id: group for group in there.values()}.values():
         if met.status == "open" and not met.drafted and met.entry_id is None:
