@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 # Before numpy is loaded: its matrix products would share the cores with a thread for each of them, which wait for each
 # other; while the model has the cores, a sentence then takes 200 ms instead of 2.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("PYPINYIN_NO_PHRASES", "true")  # of ours, see webchat.answering.faq.spelling
 # Before llama.cpp loads OpenMP: how often its threads look for each other before they sleep, hundreds of times a token.
 # On two quiet cores sleeping at once costs a sixth of the speed; with one core taken by something else, spinning for
 # long keeps the very thread that is waited for from running (4 tokens/s instead of 20). Some microseconds serve both.

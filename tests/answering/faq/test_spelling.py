@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pypinyin
 import pytest
 
 from webchat.answering.faq.spelling import clauses, content, grams, is_pinyin, numbers, plain, sounds, spelt_out
@@ -62,3 +63,23 @@ def test_pieces_are_characters_their_pairs_and_thirds_of_words():
 
 def test_a_character_says_twice_what_a_letter_says():
     assert (content("退款"), content("abc"), content("？ 👍"), content("退a")) == (4, 3, 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("typed", "written"),
+    [
+        ("huankuan", "还款"),
+        ("yinhangka", "银行卡"),
+        ("chongzhimima", "重置密码"),
+        ("duochangshijian", "多长时间"),
+        ("pianyidian", "便宜点"),
+        ("haiyouma", "还有吗"),
+        ("zhongliang", "重量"),
+    ],
+)
+def test_words_are_read_as_they_are_said(typed, written):
+    assert sounds(typed) == sounds(written)
+
+
+def test_no_large_list_of_words_is_kept():
+    assert len(pypinyin.constants.PHRASES_DICT) < 1000

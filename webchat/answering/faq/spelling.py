@@ -7,7 +7,7 @@ from collections import Counter
 from functools import lru_cache
 from itertools import pairwise
 
-from pypinyin import lazy_pinyin
+from pypinyin import lazy_pinyin, load_phrases_dict
 
 from webchat.answering.normalise import normalise
 
@@ -22,12 +22,63 @@ _DIGITS = {"一": 1, "二": 2, "两": 2, "三": 3, "四": 4, "五": 5, "六": 6,
 _SHORTEST_CLAUSE = 4  # characters
 _MOST_CLAUSES = 5  # each is encoded: a message of a thousand commas must not keep the encoder from everybody else
 
+# pypinyin knows how words are read by a list that takes 44 MB; the site leaves it out (``webchat/__init__.py``). Of the
+# characters with several readings these words of customers have another one than the usual.
+_READINGS = {
+    "yin hang": "银行",
+    "hang ye": "行业",
+    "pai hang": "排行",
+    "huan kuan": "还款",
+    "huan qian": "还钱",
+    "huan gei": "还给",
+    "huan qing": "还清",
+    "gui huan": "归还",
+    "tui huan": "退还",
+    "chang huan": "偿还",
+    "fan huan": "返还",
+    "chong xin": "重新",
+    "chong zhi": "重置",
+    "chong fu": "重复",
+    "chong fa": "重发",
+    "chong shi": "重试",
+    "chong qi": "重启",
+    "chong zhuang": "重装",
+    "chong qing": "重庆",
+    "tiao jie": "调节",
+    "tiao zheng": "调整",
+    "kong tiao": "空调",
+    "pian yi": "便宜",
+    "yin yue": "音乐",
+    "lei si": "类似",
+    "cheng du": "成都",
+    "xia men": "厦门",
+    "jiao yan": "校验",
+    "bu liao": "不了",
+    "liao jie": "了解",
+    "zhao ji": "着急",
+    "duo chang": "多长",
+    "shi chang": "时长",
+    "chang du": "长度",
+    "chang qi": "长期",
+    "chang duan": "长短",
+    "jia chang": "加长",
+    "yan chang": "延长",
+    "shan chang": "擅长",
+    "cha jia": "差价",
+    "cha ping": "差评",
+    "tan xing": "弹性",
+    "jue se": "角色",
+    "kuai ji": "会计",
+    "gong ying": "供应",
+}
+
 # The syllables of Mandarin, by what they begin with: what is typed as pinyin falls apart into these and nothing else.
 _INITIALS = "b p m f d t n l g k h j q x zh ch sh r z c s y w".split()
 _FINALS = (
     "a o e i u v ai ei ui ao ou iu ie ve er an en in un vn ang eng ing ong "
     "ia ua uo uai iao ian uan iang iong uang ue van"
 ).split()
+load_phrases_dict({word: [[syllable] for syllable in reading.split()] for reading, word in _READINGS.items()})
 _SYLLABLE = re.compile("|".join(sorted((i + f for i in [*_INITIALS, ""] for f in _FINALS), key=len, reverse=True)))
 
 
