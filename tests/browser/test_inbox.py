@@ -46,7 +46,7 @@ def test_an_answer_that_was_missing_is_written_and_the_next_visitor_gets_it(visi
     operator.get_by_role("link", name="收件箱").click()
     group = wait_in_inbox(operator, question)
     group.get_by_role("button", name="写答案").click()
-    operator.get_by_label("答案").fill("可以，结账时输入卡号。")
+    operator.get_by_label("答案", exact=True).fill("可以，结账时输入卡号。")
     operator.get_by_role("button", name="保存并发布").click()
     expect(operator.get_by_text("已保存")).to_be_visible()
 
