@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "attention.h"
+#include "gelu.h"
 #include "ggml-backend-impl.h"
 #include "ggml-cpu.h"
 #include "traits.h"
@@ -157,7 +158,8 @@ struct PanelBuffers : ggml::cpu::extra_buffer_type {
         if (op->op == GGML_OP_MUL_MAT && holds(op->src[0])) {
             return static_cast<ggml::cpu::tensor_traits *>(op->src[0]->extra);
         }
-        return attention_of(op);
+        ggml::cpu::tensor_traits * attention = attention_of(op);
+        return attention ? attention : gelu_of(op);
     }
 
   private:

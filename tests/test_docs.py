@@ -1,5 +1,7 @@
 """The documents tell the truth: settings, commands and files they name exist."""
 
+import doctest
+import importlib
 import re
 from pathlib import Path
 
@@ -54,6 +56,17 @@ def test_every_command_of_a_readme_exists(path):
         words = line.replace("`", "").replace(",", "").replace("、", " ").split()
         group = main.commands[words[0]]
         assert not words[1:] or set(words[1:]) <= set(click.Group.list_commands(group, click.Context(group)))
+
+
+def modules_with_examples():
+    for file in sorted((CHECKOUT / "webchat").rglob("*.py")):
+        if ">>>" in file.read_text():
+            yield ".".join(file.relative_to(CHECKOUT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("name", list(modules_with_examples()))
+def test_the_examples_of_docstrings_are_true(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
 
 
 @pytest.mark.parametrize("path", READMES, ids=lambda path: path.name)

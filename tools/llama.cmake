@@ -14,7 +14,8 @@ function(webchat_add_kernels)
     foreach(target IN LISTS targets)
         if(target MATCHES "^ggml-cpu" AND NOT target MATCHES "-feats$")
             target_sources(${target} PRIVATE
-                "${WEBCHAT_NATIVE}/attention.cpp" "${WEBCHAT_NATIVE}/backend.cpp" "${WEBCHAT_NATIVE}/panels.cpp")
+                "${WEBCHAT_NATIVE}/attention.cpp" "${WEBCHAT_NATIVE}/backend.cpp" "${WEBCHAT_NATIVE}/gelu.cpp"
+                "${WEBCHAT_NATIVE}/panels.cpp")
         endif()
     endforeach()
 endfunction()

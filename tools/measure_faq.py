@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _measured(size: int, encoder: Encoder | None, folder: Path, model: Path | None) -> str:
-    questions = _questions(size)
+    questions = shop_questions(size)
     with closing(Database(f"sqlite:///{folder}/faq.db")) as database:
         schema.upgrade(database, folder)
         with database.write() as session:
@@ -79,7 +79,8 @@ def _asked(index: FaqIndex, questions: Sequence[str], day: str) -> str:
     return f"{_at(exact, 50):.2f} · {_at(exact, 99):.2f} ms | {_at(matched, 50):.1f} · {_at(matched, 95):.1f} ms"
 
 
-def _questions(size: int) -> list[str]:
+def shop_questions(size: int) -> list[str]:
+    """So many different questions."""
     every = ["".join(words) for words in itertools.product(MAKES, GOODS, PARTS, MATTERS)]
     more = [f"{question}，第{number}款" for number in range(2, 3 + size // len(every)) for question in every]
     return random.Random(0).sample(every, min(size, len(every))) + more[: max(size - len(every), 0)]  # noqa: S311

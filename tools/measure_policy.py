@@ -87,6 +87,8 @@ def answered(questions: dict[str, dict[str, list[str]]], model: Path, encoder: E
         for kind, language, question in _each(questions):
             where = Opening(uuid.uuid4().hex, "page", language)
             turn = answerer.answer(where, question, uuid.uuid4().hex, Asker(where.visitor_id, uuid.uuid4().hex))
+            if turn.answer is None:
+                raise RuntimeError("A conversation of its own is with nobody.")
             text = "".join(
                 event.text for event in answerer.follow(turn.conversation, turn.answer.id) if isinstance(event, Delta)
             )

@@ -18,7 +18,7 @@ from webchat.engine.encoders import open_encoder
 from webchat.engines import configured_engine
 from webchat.observability import configure_logging
 from webchat.storage.database import Database
-from webchat.web import admin, api, chat, completions, health, reactions, sse
+from webchat.web import admin, api, chat, completions, health, history, offline, reactions, sse, tickets, widget
 from webchat.web.assets import register_assets
 from webchat.web.cors import register_cors
 from webchat.web.errors import register_errors
@@ -66,7 +66,18 @@ def create_app(settings: Settings | None = None, engine: Engine | None = None) -
     register_cors(app)
     register_assets(app)
     register_socket(app, settings.max_sockets)
-    for blueprint in (chat.bp, reactions.bp, sse.bp, api.bp, completions.bp, health.bp):
+    for blueprint in (
+        chat.bp,
+        history.bp,
+        offline.bp,
+        reactions.bp,
+        tickets.bp,
+        widget.bp,
+        sse.bp,
+        api.bp,
+        completions.bp,
+        health.bp,
+    ):
         app.register_blueprint(blueprint)
     admin.register(app)
     app.jinja_env.globals["shop_name"] = settings.shop_name

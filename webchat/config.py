@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 _SMALLEST_PROMPT = 384  # tokens: the persona and a question of a few sentences
-# Bytes of a request: room for a form of the longest text in any encoding; parsing more costs the others their time.
-LARGEST_BODY = 256 * 1024
+# Bytes of a request: room for an entry's form with all its fields full, of which a character takes up to twelve;
+# parsing more costs the others their time.
+LARGEST_BODY = 640 * 1024
 DEFAULT_MODEL = "Qwen/Qwen2.5-0.5B-Instruct-GGUF/qwen2.5-0.5b-instruct-q4_k_m.gguf"
 
 ONE_WORKER = (
@@ -135,7 +136,8 @@ class Settings(BaseSettings):
     )
     redis_url: str = Field("", description="Shares the rate limits between processes: `redis://…`.")
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="Origins whose pages may call `POST /chat` and open sockets, separated by commas."
+        (),
+        description="Origins whose pages may show the widget, call `POST /chat` and open sockets, separated by commas.",
     )
     trusted_proxies: int = Field(
         0, ge=0, le=8, description="How many reverse proxies stand in front and set `X-Forwarded-*`."

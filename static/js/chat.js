@@ -60,7 +60,7 @@ const randomId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 function renewClientIds() {
-  for (const field of document.querySelectorAll("[name=client_id]")) field.value = randomId();
+  for (const field of document.querySelectorAll("form:not(#outbox-form) > [name=client_id]")) field.value = randomId();
 }
 
 let attempted = null; // the text last sent with the present client_id
@@ -70,7 +70,7 @@ document.addEventListener("submit", (event) => {
   const { elements } = event.target;
   if (event.target.matches(".suggested")) pinned = true; // the answer comes at the end
   if (elements.next) elements.next.value = location.pathname;
-  if (!elements.client_id) return;
+  if (!elements.client_id || event.target.id === "outbox-form") return;
   wake();
   // A tapped suggestion should not call up a phone's keyboard.
   if (event.target.id === "composer" || matchMedia("(pointer: fine)").matches) find("text").focus();
@@ -102,10 +102,13 @@ function setSending(value) {
 // Before the swap, so that the address is still the one the draft was kept under.
 document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   if (ctx.response.status >= 400) {
+    if (ctx.response.headers.get("Problem-Code") === "still_answering") return; // it waits in the outbox
     // A proxy's error page has no fragments for us, so nothing would be shown.
     if (!ctx.text.includes("<hx-partial")) showUnreachable();
   } else if (isQuestion(ctx)) {
-    if (find("text").value === ctx.request.body.get("text")) find("text").value = "";
+    // What was being typed has become a known question.
+    const typed = ctx.request.form.matches(".known-questions") || find("text").value === ctx.request.body.get("text");
+    if (typed) find("text").value = "";
     keepDraft();
     renewClientIds();
     attempted = null;
@@ -113,7 +116,15 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
 });
 
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
-  if (ctx && !ctx.response) showUnreachable();
+  if (ctx && !ctx.response && !isQuestion(ctx)) showUnreachable();
+});
+
+// A question that waits in the outbox is no longer a draft.
+document.addEventListener("webchat:kept", ({ detail: { text } }) => {
+  if (find("text").value === text) find("text").value = "";
+  keepDraft();
+  renewClientIds();
+  attempted = null;
 });
 
 function showUnreachable() {
@@ -137,6 +148,7 @@ function readPosition() {
   else if (scrollTop > lastTop && distance < NEAR_END) pinned = true;
   lastTop = scrollTop;
   find("latest").hidden = pinned;
+  find("scroller").toggleAttribute("data-pinned", pinned);
 }
 
 function follow() {
@@ -168,6 +180,25 @@ const wake = () => document.body.dispatchEvent(new Event("wake"));
 document.addEventListener("htmx:ws:close", ({ detail: { connection, code } }) => {
   find("connection").hidden = !connection.config.reconnectCodes.includes(code);
 });
+
+// Asleep: the server has given the socket's place to another page, for this one was quiet. It comes back, with the
+// thread as it stands, at the first sign of somebody being here; a page in sight after a while also without one.
+const ASLEEP = 4000;
+const NAP = 45000; // ms
+let asleep = false;
+
+document.addEventListener("htmx:ws:close", ({ detail: { code } }) => {
+  asleep = code === ASLEEP;
+  if (asleep) setTimeout(stir, NAP);
+});
+
+function stir() {
+  if (!asleep || document.hidden) return;
+  asleep = false;
+  wake();
+}
+
+for (const sign of ["pointerdown", "keydown", "focusin", "visibilitychange"]) document.addEventListener(sign, stir);
 
 document.addEventListener("htmx:ws:after:connection", () => {
   find("connection").hidden = true;

@@ -11,14 +11,13 @@ from webchat.answering.persona import persona
 from webchat.answering.policy import PolicyDesk
 from webchat.storage.answer_policy import AnswerPolicy
 
-DESK = PolicyDesk()
 
-
-def guard_for(question, *, mode="careful", official=(), banned=()):
-    decision = DESK.decide(AnswerPolicy(mode=mode, banned=tuple(banned)), question, "zh")
+def guard_for(question, *, mode="careful", official=(), banned=(), shop="", grounded=False):
+    decision = PolicyDesk(shop=shop).decide(AnswerPolicy(mode=mode, banned=tuple(banned)), question, "zh")
     assert decision.refusal is None, "the model is not asked"
     told = persona(question, "zh", shop="店", model="m")
-    return Guard(Guarding(decision, question, Given(official, [question]), told, BannedWords(banned)))
+    given = Given(official, [question])
+    return Guard(Guarding(decision, question, given, told, BannedWords(banned), shop, grounded))
 
 
 def written(guard, answer, step=1):
@@ -49,6 +48,91 @@ def test_what_must_not_be_said_is_never_shown(question, answer, shown, caught, s
     guard = guard_for(question)
     assert (written(guard, answer, step).strip(), guard.caught) == (shown.strip(), caught)
     assert guard.sentence
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+def test_a_story_about_this_very_shop_names_no_price_that_nobody_gave(step):
+    question, story = "讲个故事：小明在小舟商店买杯子", "小明走进小舟商店，杯子卖10元。他很开心。"
+    guard = guard_for(question, shop="小舟商店")
+    assert written(guard, story, step) == "小明走进小舟商店，"
+    assert guard.caught == "fact"
+    for free in (guard_for(question, shop="别的店"), guard_for(question, shop="小舟商店", official=["杯子10元"])):
+        assert written(free, story, step) == story
+    assert written(guard_for(question, mode="open", shop="小舟商店"), story, step) == story
+
+
+@pytest.mark.parametrize("step", [1, 1000])
+@pytest.mark.parametrize(
+    ("question", "answer", "shown"),
+    [
+        ("写一首诗夸夸小舟商店", "小店真好，一杯茶只要9元。", "小店真好，"),
+        ("用法语怎么说你们的延保价格", "Le prix est de 300 euros.", "Le prix est de"),
+        ("Write a poem about your shop", "Come in, a cup is $5 here.", "Come in, a cup is"),
+    ],
+)
+def test_a_text_that_was_asked_for_about_this_shop_names_no_price_anywhere(question, answer, shown, step):
+    guard = guard_for(question, shop="小舟商店")
+    assert shown.strip().startswith(written(guard, answer, step).strip())
+    assert guard.caught == "fact"
+
+
+@pytest.mark.parametrize("step", [1, 2, 1000])
+@pytest.mark.parametrize(
+    ("answer", "shown", "caught"),
+    [
+        ("答：喜欢绿茶。", "喜欢绿茶。", None),
+        ("回答: 喜欢。", "喜欢。", None),
+        ("喜欢绿茶。\n\n问：你好吗\n答：好", "喜欢绿茶。", "leak"),
+        ("喜欢。顾客的话：你喜欢什么", "喜欢。", "leak"),
+        ("答", "答", None),
+    ],
+)
+def test_the_marks_of_the_entries_in_the_prompt_are_not_shown(answer, shown, caught, step):
+    guard = guard_for("你喜欢什么", grounded=True)
+    assert (written(guard, answer, step).strip(), guard.caught) == (shown, caught)
+    if "问" in answer:
+        free = guard_for("你喜欢什么")
+        assert written(free, answer, step) == answer
+
+
+@pytest.mark.parametrize("doubt", ["none", "some", "much"])
+@pytest.mark.parametrize(
+    "official",
+    [
+        "运费¥8，满¥59包邮",
+        "运费￥８",
+        "请发邮件至help@shop.cn联系客服",
+        "客服电话400-123 4567",
+        "我们的营业时间是10:00–22:00",
+        "定金3,000元",
+        "百分之二十的折扣",
+        "We ship for $5.50",
+        "We open at 9:30 a.m.",
+        "请访问https://shop.cn/help?a=1联系我们",
+        "Please visit https://shop.cn/help.",
+    ],
+)
+def test_the_shops_own_words_may_be_repeated(official, doubt):
+    given = Given([official], [])
+    assert not given.lacks(official, official, doubt)
+    assert not Given([f"说明：{official}。"], []).lacks(official, f"亲，{official}", doubt)
+
+
+@pytest.mark.parametrize(
+    ("official", "claim"),
+    [
+        ("运费¥8", "运费是¥9"),
+        ("运费8元", "运费80元"),
+        ("请联系help@shop.cn", "请联系sales@shop.cn"),
+        ("客服电话400-123-4567", "客服电话400-123-4568"),
+        ("我们10:00开门", "我们9:00开门"),
+        ("折扣20%", "折扣百分之三十"),
+        ("We ship within two days", "We ship within three days"),
+        ("请访问https://shop.cn/help联系我们", "请访问https://evil.cn/help联系我们"),
+    ],
+)
+def test_what_the_shop_has_not_said_is_no_word_of_the_shop(official, claim):
+    assert Given([official], []).lacks(claim, claim, "much")
 
 
 @pytest.mark.parametrize("step", [1, 4, 1000])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from webchat.answering.kinds import judge
+from webchat.answering.kinds import OF_THE_SHOP, judge
 
 HERE = Path(__file__).parent
 # Least share told rightly. The first file was at hand when the words were chosen, the last was written after them.
@@ -64,6 +64,54 @@ def test_a_text_may_be_about_anything(question):
 )
 def test_a_request_for_the_shops_facts_or_deeds_is_no_request_for_a_text(question):
     assert judge(question).kind == "shop"
+
+
+@pytest.mark.parametrize(
+    ("question", "kind"),
+    [
+        ("把“本店支持30天无理由退货”改得更正式", "making"),
+        ("我的订单号是 A20931，麻烦记一下", "conversation"),
+        ("My name is Li Wei and my order is 5581", "conversation"),
+        ("my order is late, where is it?", "shop"),
+    ],
+)
+def test_what_is_told_or_given_to_be_reworded_is_no_question_to_the_shop(question, kind):
+    assert judge(question).kind == kind
+
+
+REQUESTS = tomllib.loads((HERE / "policy_requests.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("question", REQUESTS["shop"])
+def test_a_question_to_the_shop_stays_one_when_it_is_worded_as_a_request_for_a_text(question):
+    assert judge(question, shop="小舟商店").kind == "shop"
+
+
+@pytest.mark.parametrize("question", REQUESTS["making"])
+def test_a_request_for_a_text_is_not_refused_for_its_words(question):
+    assert judge(question, shop="小舟商店").kind == "making"
+
+
+@pytest.mark.parametrize(("asked", "guess"), REQUESTS["guesses"])
+def test_a_guess_at_what_the_shop_was_asked_is_the_shops(asked, guess):
+    assert judge(guess, [asked]).kind == "shop"
+
+
+def test_a_guess_at_something_else_is_not_refused():
+    assert judge("估计一下", ["地球到月球有多远"]).kind != "shop"
+    assert judge("Just guess", ["How far is the moon?"]).kind != "shop"
+    assert judge("随便说点什么吧，英语也行", ["怎么退货？"]).kind != "shop"
+
+
+def test_a_text_in_which_the_shop_is_named_is_marked():
+    assert OF_THE_SHOP in judge("写一首诗夸夸小舟商店", shop="小舟商店").because
+    assert OF_THE_SHOP not in judge("写一首诗夸夸大海", shop="小舟商店").because
+
+
+def test_asking_whether_is_not_asking_for_the_deed():
+    assert "act" not in judge("can i change my address").because
+    assert "act" in judge("please change my address").because
+    assert "act" in judge("could you cancel my order?").because
 
 
 def test_what_the_visitor_has_named_may_be_asked_for():

@@ -14,7 +14,8 @@ from support.backends import DEADLINE, ByteBackend
 from webchat.answering.events import Delta, Failed, Finished, Queued, Started
 from webchat.answering.faq.index import FaqIndex
 from webchat.answering.feed import Feed, Run
-from webchat.answering.pipeline import Answerer, Asker, Busy, Opening, StillAnswering, _live_events, failure_of
+from webchat.answering.following import failure_of, live_events
+from webchat.answering.pipeline import Answerer, Asker, Busy, NotTheLast, Opening, StillAnswering, Turn
 from webchat.answering.run import ModelSettings
 from webchat.engine.worker import LocalEngine
 from webchat.storage import conversations, faq, messages, rules
@@ -366,6 +367,99 @@ def test_retry_of_what_is_good_running_or_not_there_does_nothing(answerer, datab
     assert row(database, writing.answer).text == ANSWER
 
 
+def test_retry_gives_the_answer_that_the_shop_has_written_meanwhile(answerer, database, backend, writing):
+    stop(answerer, writing)
+    finish(answerer, backend, writing)
+    with database.read() as session:
+        question = messages.get(session, writing.conversation.id, writing.question.id).text
+    entry = add_entry(database, question, "店里写好了。")
+    again = answerer.retry(writing.conversation, writing.answer.id, somebody())
+    assert (again.source, again.text, again.entry_id) == ("faq", "店里写好了。", entry.id)
+    assert again.matched["question"] == question
+    with database.read() as session:
+        assert faq.get(session, entry.id).hits == 1
+
+
+# ---- the last question in other words, and another answer ------------------------------------------------
+
+
+def test_an_edited_question_comes_in_the_place_of_the_first_which_stays_readable(answerer, database):
+    add_entry(database)
+    first = ask(answerer, ALICE, "写首诗")
+    follow(answerer, first)
+    edited = answerer.edit(first.conversation, first.question.id, "怎么退货", "edit-1", somebody())
+    assert edited.answer.source == "faq"
+    assert set(edited.changed) == {first.question.id, first.answer.id}
+    assert row(database, first.answer).text == ANSWER
+    with database.read() as session:
+        told = messages.recent_turns(session, first.conversation.id, before_id=2**31 - 1, limit=50)
+        asked = messages.asked_before(session, first.conversation.id, before_id=None, limit=9)
+    assert [message.text for message in told] == ["怎么退货", "七天内可以退货。"]
+    assert asked == ["怎么退货"]
+
+
+def test_an_edit_stops_what_is_being_written(answerer, database, backend, writing):
+    edited = []
+    thread = threading.Thread(
+        target=lambda: edited.append(
+            answerer.edit(writing.conversation, writing.question.id, "写两首诗", "edit-1", somebody())
+        )
+    )
+    thread.start()
+    engine_has(answerer, lambda engine: engine._cancelled)
+    backend.gate.open()
+    thread.join(DEADLINE)
+    assert row(database, writing.answer).status == "stopped"
+    assert text_of(follow(answerer, edited[0])) == ANSWER
+    assert everything(database, writing.conversation)[-2:] == [("visitor", "写两首诗"), ("assistant", ANSWER)]
+
+
+def test_an_edit_sent_twice_is_stored_once(answerer, database):
+    first = ask(answerer, ALICE, "写首诗")
+    follow(answerer, first)
+    for repeated in (False, True):
+        turn = answerer.answer(first.conversation, "写两首诗", "edit-1", somebody(), replacing=first.question.id)
+        assert turn.repeated is repeated
+        follow(answerer, turn)
+    assert len(everything(database, first.conversation)) == 4
+
+
+def test_only_the_last_question_can_be_edited_and_only_its_answer_asked_for_again(answerer, database):
+    first = ask(answerer, ALICE, "写首诗")
+    follow(answerer, first)
+    second = ask(answerer, first.conversation, "再写一首")
+    follow(answerer, second)
+    with pytest.raises(NotTheLast):
+        answerer.edit(first.conversation, first.question.id, "写两首诗", "edit-1", somebody())
+    with pytest.raises(NotTheLast):
+        answerer.answer(first.conversation, "写两首诗", "edit-1", somebody(), replacing=first.question.id)
+    with pytest.raises(NotTheLast):
+        answerer.edit(first.conversation, second.answer.id, "写两首诗", "edit-1", somebody())
+    for answer in (first.answer.id, second.question.id, 999):
+        with pytest.raises(NotTheLast):
+            answerer.again(first.conversation, answer, somebody())
+    assert len(everything(database, first.conversation)) == 4
+
+
+def test_another_answer_comes_below_the_first_which_is_not_told_to_the_model(answerer, database, engine, monkeypatch):
+    first = ask(answerer, ALICE, "写首诗")
+    follow(answerer, first)
+    requests = []
+    chat = type(engine).chat
+    monkeypatch.setattr(type(engine), "chat", lambda self, request: requests.append(request) or chat(self, request))
+    answer = answerer.again(first.conversation, first.answer.id, somebody())
+    follow(answerer, Turn(first.conversation, first.question, answer, repeated=False))
+    assert row(database, first.answer).replaced_by == answer.id
+    assert row(database, answer).text == ANSWER
+    assert ANSWER not in [message.text for message in requests[0].messages]
+    assert requests[0].sampling.temperature > 0
+    with pytest.raises(NotTheLast):
+        answerer.again(first.conversation, first.answer.id, somebody())
+    with database.read() as session:
+        told = messages.recent_turns(session, first.conversation.id, before_id=2**31 - 1, limit=50)
+    assert [message.id for message in told] == [first.question.id, answer.id]
+
+
 def test_two_clicks_on_retry_make_one_run(answerer, database, backend, writing):
     stop(answerer, writing)
     finish(answerer, backend, writing)
@@ -459,7 +553,7 @@ def test_the_last_words_of_a_run_that_ends_while_it_is_read_are_not_lost():
 
     changed = threading.Event()
     changed.set()
-    events = list(_live_events(Ending("c", 1, "一"), changed, DEADLINE))
+    events = list(live_events(Ending("c", 1, "一"), changed, DEADLINE))
     assert text_of(events) == "一二"
 
 

@@ -14,7 +14,7 @@ from webchat.answering.pipeline import Opening
 from webchat.answering.policy import PolicyDesk
 from webchat.answering.prototypes import Prototypes, read_prototypes
 from webchat.engine.generation import EngineUnavailable
-from webchat.storage import answer_policy, messages
+from webchat.storage import answer_policy, faq, messages
 from webchat.storage.answer_policy import AnswerPolicy
 
 ALICE = Opening("alice", "page", "zh")
@@ -50,6 +50,32 @@ def test_a_refusal_is_in_the_questions_language_and_says_how_to_reach_a_person(a
     choose(database, contact_zh="请打电话给我们。", contact_en="Ring the bell.")
     assert ended(answerer, database, ask(answerer, "Do you offer student discounts?")).text.endswith("Ring the bell.")
     assert ended(answerer, database, ask(answerer, "帮我取消订单")).reason == "policy: no action"
+
+
+def test_who_is_offered_entries_is_not_told_that_there_are_none(answerer, database):
+    with database.write() as session:
+        for question in ("退货的运费谁出", "什么时候发货", "可以开发票吗", "门店在哪里"):
+            faq.create(session, phrasings=[question], answer="好的。")
+    turn = ask(answerer, "那个退货的时候运费该怎么算呢")
+    assert turn.answer.reason == "policy: careful"
+    assert turn.answer.suggested
+    assert "列出的这几个问题" in turn.answer.text
+    nothing = ask(answerer, "你们卖游艇吗多少钱一艘")
+    assert not nothing.answer.suggested
+    assert "官方答案里暂时没有" in nothing.answer.text
+
+
+def test_pinyin_in_a_chinese_conversation_is_answered_in_chinese():
+    decision = PolicyDesk().decide(AnswerPolicy(), "yunfei duoshao", "zh")
+    assert decision.language == "zh"
+    assert PolicyDesk().decide(AnswerPolicy(), "how much is shipping", "zh").language == "en"
+    assert PolicyDesk().decide(AnswerPolicy(), "yunfei duoshao", "en").language == "en"
+
+
+def test_pinyin_near_an_entry_is_a_question_to_the_shop():
+    question = "ni men ke zi yao duo shao qian"
+    assert PolicyDesk().decide(AnswerPolicy(), question, "zh", offered=True).refusal
+    assert PolicyDesk().decide(AnswerPolicy(), "jintian xinqing hen hao", "zh").refusal is None
 
 
 @pytest.mark.parametrize(

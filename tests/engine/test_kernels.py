@@ -165,3 +165,28 @@ def test_who_sees_nothing_gets_nothing():
     found = attention(q, k, v, seen)
     assert np.isfinite(found).all()
     assert not found[1].any()
+
+
+def activated(x, threads=2):
+    with graph(threads) as made:
+        return made.result(made.gelu(made.tensor("f32", x.shape, x)), x.shape)
+
+
+def exact_gelu(x):
+    x = x.astype(np.float64)
+    return x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("shape", [(1, 8), (14, 1536), (3, 8), (64, 40)])
+def test_activations_are_those_of_numpy(shape, threads):
+    x = 4 * np.random.default_rng(3).standard_normal(shape).astype(np.float32)
+    assert np.max(np.abs(activated(x, threads) - exact_gelu(x))) < 1e-6
+
+
+def test_activations_of_the_largest_numbers_are_themselves_or_nothing():
+    x = np.array([[-3e38, -1e4, -12, -0.0, 0.0, 12, 1e4, 3e38]], np.float32)
+    found = activated(x)
+    assert np.isfinite(found).all()
+    assert (found[0, 5:] == x[0, 5:]).all()
+    assert np.max(np.abs(found[0, :5])) < 1e-30

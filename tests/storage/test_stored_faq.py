@@ -35,7 +35,7 @@ def version_grows_by(database, changes):
 def test_a_new_database_was_never_used(database):
     with database.read() as session:
         assert not faq.ever_used(session)
-        assert faq.published(session) == []
+        assert faq.published_phrasings(session) == []
         assert faq.top(session, 5) == []
         assert faq.search(session, "") == ([], 0)
 
@@ -85,7 +85,7 @@ def test_an_entry_is_suggested_while_it_is_valid(database, valid_from, valid_unt
     entry = add(database, "q", valid_from=valid_from, valid_until=valid_until)
     with database.read() as session:
         assert bool(faq.top(session, 5)) is suggested
-        assert [found.id for found in faq.published(session)] == [entry.id]
+        assert {found for found, _ in faq.published_phrasings(session)} == {entry.id}
 
 
 def test_drafts_and_disabled_entries_do_not_answer(database):
@@ -93,7 +93,7 @@ def test_drafts_and_disabled_entries_do_not_answer(database):
     add(database, "disabled", status="disabled")
     live = add(database, "live")
     with database.read() as session:
-        assert [entry.id for entry in faq.published(session)] == [live.id]
+        assert {entry for entry, _ in faq.published_phrasings(session)} == {live.id}
         assert [entry.id for entry in faq.top(session, 5)] == [live.id]
 
 
@@ -168,7 +168,7 @@ def test_lists_take_the_same_number_of_queries_however_long_they_are(database):
         seen = []
         event.listen(database._engine, "before_cursor_execute", note := lambda *args: seen.append(args[2]))
         with database.read() as session:
-            for entries in (faq.search(session, "")[0], faq.published(session), faq.top(session, 50)):
+            for entries in (faq.search(session, "")[0], faq.top(session, 50)):
                 for entry in entries:
                     texts(entry)
         event.remove(database._engine, "before_cursor_execute", note)
@@ -226,7 +226,7 @@ def test_what_changes_nothing_leaves_the_version(database):
         assert faq.remove_batch(session, "nothing") == 0
         assert faq.add_batch(session, [], "nothing") == 0
         faq.search(session, "a")
-        faq.published(session)
+        faq.published_phrasings(session)
 
 
 def test_a_change_that_is_rolled_back_leaves_the_version(database):

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import delete, select
 from support.said import REFUSED, chose, not_what_was_asked, said
 
-from webchat.storage import conversations, faq, feedback, inbox, messages
+from webchat.storage import faq, feedback, inbox, messages
 from webchat.storage.database import Conflict
 from webchat.storage.tables import Conversation, InboxGroup, InboxQuestion, utc_now
 
@@ -58,27 +58,12 @@ def test_what_no_entry_has_settled_is_new_and_the_rest_is_not(database, entry):
 
 def test_an_answer_that_is_still_written_holds_up_what_came_after_it(database):
     said(database, "一")
-    with database.write() as session:
-        running = said_running(session)
+    running = said(database, "二", status="streaming", owner="me", lease_until=utc_now()).id
     said(database, "三")
     assert [new.question for new in news_of(database).questions] == ["一"]
     with database.write() as session:
         messages.finish(session, running, "me", status="done", finish_reason="stop", stats=None, text="好")
     assert [new.question for new in news_of(database).questions] == ["一", "二", "三"]
-
-
-def said_running(session):
-    conversation = conversations.open_conversation(session, visitor_id="bob", channel="page", language="zh", title="二")
-    question = messages.add_question(session, conversation.id, "二", "c")
-    return messages.add_answer(
-        session,
-        conversation_id=conversation.id,
-        question_id=question.id,
-        source="model",
-        status="streaming",
-        owner="me",
-        lease_until=utc_now(),
-    ).id
 
 
 def test_a_vote_against_an_official_answer_comes_in_when_it_is_given(database, entry):

@@ -26,6 +26,7 @@ free = declare("ggml_free", None, _P)
 new_tensor = declare("ggml_new_tensor", _P, _P, c.c_int, c.c_int, c.POINTER(_I))
 mul_mat = declare("ggml_mul_mat", _P, _P, _P, _P)
 flash_attention = declare("ggml_flash_attn_ext", _P, _P, _P, _P, _P, _P, _F, _F, _F)
+gelu = declare("ggml_gelu", _P, _P, _P)
 new_graph = declare("ggml_new_graph", _P, _P)
 expand = declare("ggml_build_forward_expand", None, _P, _P)
 size_of = declare("ggml_nbytes", _SIZE, _P)
@@ -73,6 +74,9 @@ class Graph:
 
     def attention(self, q: object, k: object, v: object, mask: object, scale: float) -> object:
         return flash_attention(self._work, q, k, v, mask, scale, 0.0, 0.0)
+
+    def gelu(self, x: object) -> object:
+        return gelu(self._work, x)
 
     def result(self, operation: object, shape: tuple[int, ...]) -> np.ndarray:
         """Compute it."""

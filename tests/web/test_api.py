@@ -15,7 +15,7 @@ def opened_by_program(visitor, message="怎么退货？"):
 
 def test_what_was_said_comes_oldest_first_with_exactly_the_promised_keys(site, alice):
     conversation = alice.ask("怎么退货？")
-    alice.ask("随便说点什么吧", conversation)
+    alice.ask("随便说点什么吧，英语也行", conversation)
     let_finish(site, conversation)
     response = alice.get(f"/api/v1/conversations/{conversation}/messages")
     assert response.headers["Content-Type"] == "application/json"

@@ -23,6 +23,22 @@ def test_every_file_a_page_names_is_there_and_is_kept(alice):
         assert "Set-Cookie" not in response.headers
 
 
+@pytest.mark.parametrize("encoding", ["br", "gzip"])
+def test_a_first_visit_costs_less_than_100_kb(alice, encoding):
+    page = alice.get("/", headers={"Accept-Encoding": encoding})
+    answers = [page, *(alice.get(name, headers={"Accept-Encoding": encoding}) for name in assets_of(page))]
+    for answer in answers:
+        if int(answer.headers["Content-Length"]) > 500:
+            assert answer.headers["Content-Encoding"] == encoding
+            assert "Accept-Encoding" in answer.headers["Vary"]
+    assert sum(int(answer.headers["Content-Length"]) for answer in answers) < 100_000
+
+
+def test_who_understands_no_compression_gets_none(alice):
+    page = alice.get("/", headers={"Accept-Encoding": "identity"})
+    assert "Content-Encoding" not in page.headers
+
+
 def test_a_file_asked_for_without_its_hash_is_looked_at_again(alice):
     assert alice.get("/static/icon.svg").headers["Cache-Control"] != YEAR
 

@@ -3,8 +3,10 @@
 import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import update
 from support.page import Page
 from support.visitor import HTMX, Visitor, let_finish, text_of
 
@@ -104,17 +106,17 @@ def test_a_turn_for_a_page_that_lacks_the_one_before_waits_for_the_socket(alice)
 
 
 def test_an_answer_of_the_model_is_shown_as_it_was_stored(site, alice):
-    conversation = alice.ask("随便说点什么吧")
+    conversation = alice.ask("随便说点什么吧，英语也行")
     let_finish(site, conversation)
     question, answer = alice.said(conversation)
-    assert (question["text"], answer["status"], answer["source"]) == ("随便说点什么吧", "done", "model")
+    assert (question["text"], answer["status"], answer["source"]) == ("随便说点什么吧，英语也行", "done", "model")
     assert alice.page(conversation).messages[1].status == "done"
 
 
 def test_every_answer_says_where_it_comes_from(site, alice):
     conversation = alice.ask(FAQ)
     alice.ask("今天天气怎么样", conversation)
-    alice.ask("随便说点什么吧", conversation)
+    alice.ask("随便说点什么吧，英语也行", conversation)
     let_finish(site, conversation)
     badges = alice.page(conversation).root.by_class("badge")
     assert [badge.text for badge in badges] == ["官方答案", "自动回复", "AI 生成"]
@@ -154,7 +156,7 @@ def go_on_button(message):
 
 
 def test_an_answer_that_ended_at_its_limit_says_so_and_offers_to_go_on(site, alice):
-    conversation = alice.ask("随便说点什么吧")  # the model of these tests never ends by itself
+    conversation = alice.ask("随便说点什么吧，英语也行")  # the model of these tests never ends by itself
     let_finish(site, conversation)
     answer = alice.page(conversation).messages[1]
     assert answer.status == "done"
@@ -168,7 +170,7 @@ def test_an_answer_that_ended_at_its_limit_says_so_and_offers_to_go_on(site, ali
 
 @pytest.mark.parametrize("headers", [{}, HTMX], ids=["a plain form", "htmx"])
 def test_asked_to_go_on_the_model_gets_an_ordinary_question_once(site, alice, headers):
-    conversation = alice.ask("随便说点什么吧")
+    conversation = alice.ask("随便说点什么吧，英语也行")
     let_finish(site, conversation)
     page = alice.page(conversation)
     form = page.messages[1].element.by_class("go-on")[0]
@@ -222,7 +224,7 @@ def test_the_same_question_sent_twice_by_htmx_shows_once(alice):
     assert page.thread() == alice.page(conversation).thread()
 
 
-@pytest.mark.parametrize("text", [FAQ, "随便说点什么吧"])
+@pytest.mark.parametrize("text", [FAQ, "随便说点什么吧，英语也行"])
 def test_the_same_question_sent_by_many_clicks_at_once_opens_one_conversation(site, alice, text):
     alice.csrf_token()  # the page is open; its visitor has never asked anything
     with ThreadPoolExecutor(8) as clicks:
@@ -383,6 +385,54 @@ def test_while_the_model_writes_the_next_question_for_it_is_refused_and_kept(slo
         "请写一篇很长的文章",
         "今天天气怎么样",
     ]
+
+
+def test_the_last_question_is_edited_with_htmx_and_without(site, alice):
+    conversation = alice.ask(FAQ)
+    question = alice.said(conversation)[0]["id"]
+    response = alice.post(f"/c/{conversation}/messages/{question}/edit", text="今天天气怎么样", client_id="edit-of-1")
+    assert response.status_code == 303
+    page = alice.page(conversation)
+    standing = [message for message in page.messages if "data-replaced" not in message.element.attributes]
+    assert standing[0].text.strip() == "今天天气怎么样"
+    assert [message.text.strip() for message in page.messages][:2] == [FAQ, ANSWER]
+    newest = alice.said(conversation)[2]["id"]
+    fragment = alice.post(f"/c/{conversation}/messages/{newest}/edit", text=FAQ, client_id="edit-of-2", headers=HTMX)
+    page.apply(fragment.text)
+    assert page.messages[-1].text.strip() == ANSWER
+    refused = alice.post(f"/c/{conversation}/messages/{question}/edit", text=FAQ, client_id="edit-of-3", headers=HTMX)
+    assert refused.status_code == 409
+    assert "不能再改" in refused.text
+
+
+def test_another_answer_is_asked_for_and_the_first_stays_readable(site, alice):
+    conversation = alice.ask("随便说点什么吧")
+    let_finish(site, conversation)
+    answer = alice.said(conversation)[1]["id"]
+    page = alice.page(conversation)
+    page.apply(alice.post(f"/c/{conversation}/messages/{answer}/again", headers=HTMX).text)
+    let_finish(site, conversation)
+    assert [message.role for message in page.messages] == ["visitor", "assistant", "assistant"]
+    assert "data-replaced" in page.messages[1].element.attributes
+    assert alice.post(f"/c/{conversation}/messages/{answer}/again").status_code == 409
+
+
+def test_days_are_told_apart_as_soon_as_there_are_two(site, alice):
+    conversation = alice.ask(FAQ)
+    assert 'class="day"' not in alice.get(f"/c/{conversation}").text
+    with site.extensions["webchat"].database.write() as rows:
+        own = conversations.by_public_id(rows, conversation)
+        rows.execute(
+            update(Message)
+            .where(Message.conversation_id == own.id)
+            .values(created_at=datetime(2026, 3, 5, 9, tzinfo=UTC))
+        )
+    page = alice.page(conversation)
+    assert [day.text for day in page.root.by_class("day")] == ["2026年3月5日星期四"]
+    page.apply(alice.send(FAQ, conversation, headers=HTMX).text)
+    first, second = page.root.by_class("day")
+    assert second.text != first.text
+    assert len(alice.page(conversation).root.by_class("day")) == 2
 
 
 def test_who_waits_is_told_how_many_go_first(new_app, held):

@@ -8,7 +8,7 @@ import pytest
 from support.program import program_at, question, text_of_stream
 from support.server import read_chunks
 
-OPEN = "随便说点什么吧"
+OPEN = "随便说点什么吧，英语也行"
 RUNNING, WAITING = "webchat_engine_running", "webchat_engine_waiting"
 
 

@@ -9,6 +9,8 @@ import pytest
 from support.page import Page
 from support.program import program_at
 
+from webchat.config import LARGEST_BODY
+
 HALF_SENT = {
     "the head": b"GET / HTTP/1.1\r\nHost: x\r\nX-A: ",
     "the body": b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n{",
@@ -117,7 +119,7 @@ def test_a_body_beyond_the_limit_ends_the_connection(new_server):
     server = new_server().start().ready()
     client = server.connect()
     hidden = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
-    body = b"x" * (256 * 1024 + 1) + hidden
+    body = b"x" * (LARGEST_BODY + 1) + hidden
     client.sendall(b"POST /chat HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body))
     client.sendall(body[:-1])
     answer = b""

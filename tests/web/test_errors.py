@@ -61,7 +61,7 @@ def full(new_app, held):
     app = new_app(held.engine(max_running=1, max_waiting=1), max_new_tokens=4000, context_tokens=8192)
     wait_until_idle(app)
     held.hold()
-    wait_until(lambda: _is_full(app) or Visitor.of(app).send("随便说点什么吧") is None)
+    wait_until(lambda: _is_full(app) or Visitor.of(app).send("随便说点什么吧，英语也行") is None)
     return Visitor.of(app)
 
 
@@ -226,17 +226,17 @@ def test_a_database_without_tables_is_a_sentence(new_app, tmp_path):
 
 
 def test_with_a_full_queue_a_question_comes_back(full):
-    response = full.send("随便说点什么吧")
+    response = full.send("随便说点什么吧，英语也行")
     page = Page(response.text)
     assert response.status_code == 503
     assert int(response.headers["Retry-After"]) > 0
     assert "请稍后再试" in page.notice
-    assert page.draft == "随便说点什么吧"
-    fragment = full.send("随便说点什么吧", headers=HTMX)
+    assert page.draft == "随便说点什么吧，英语也行"
+    fragment = full.send("随便说点什么吧，英语也行", headers=HTMX)
     assert (fragment.status_code, fragment.headers["Retry-After"]) == (503, response.headers["Retry-After"])
     page.apply(fragment.text)
     assert "请稍后再试" in page.notice
-    problem = full.http.post("/chat", json={"message": "随便说点什么吧"})
+    problem = full.http.post("/chat", json={"message": "随便说点什么吧，英语也行"})
     assert (problem.status_code, problem.headers["Content-Type"]) == (503, JSON)
     assert int(problem.headers["Retry-After"]) > 0
     assert Page(full.get("/").text).root.by_class("history-subject") == []

@@ -70,7 +70,7 @@ def test_while_the_model_loads_the_site_is_up_and_not_ready(new_app, endless_mod
         assert readiness(app) == ("loading", {"model": "The model is being loaded."})
         assert app.test_client().get("/healthz").status_code == 200
         alice = Visitor.of(app)
-        conversation = alice.ask("随便说点什么吧")  # waits for the model and is not lost
+        conversation = alice.ask("随便说点什么吧，英语也行")  # waits for the model and is not lost
         assert alice.said(conversation)[1]["status"] == "queued"
     finally:
         loads.set()
@@ -149,7 +149,7 @@ def test_without_a_model_the_page_says_so_and_names_none(without_model):
 
 def test_without_a_model_a_question_for_it_is_kept_and_can_be_retried(without_model):
     alice = Visitor.of(without_model)
-    conversation = alice.ask("随便说点什么吧")
+    conversation = alice.ask("随便说点什么吧，英语也行")
     let_finish(without_model, conversation)
     answer = alice.page(conversation).messages[1]
     assert (answer.status, answer.can_retry) == ("failed", True)
@@ -163,7 +163,7 @@ def test_without_a_model_htmx_gets_the_turn_and_then_the_failure(without_model):
     alice = Visitor.of(without_model)
     conversation = alice.ask("怎么退货？")
     page = alice.page(conversation)
-    response = alice.send("随便说点什么吧", conversation, headers=HTMX)
+    response = alice.send("随便说点什么吧，英语也行", conversation, headers=HTMX)
     assert response.status_code == 200
     page.apply(response.text)
     assert [message.role for message in page.messages] == ["visitor", "assistant"] * 2

@@ -142,3 +142,10 @@ def test_headings_stand_below_the_pages_title_and_skip_no_level(written, levels)
     html = render_markdown(written)
     assert [int(level) for level in re.findall(r"<h(\d)>", html)] == levels
     assert [int(level) for level in re.findall(r"</h(\d)>", html)] == levels
+
+
+def test_a_heading_without_words_is_none():
+    assert "<h" not in render_markdown("##\n\ntext\n\n# \n\n### #")
+    assert "<h" not in render_markdown("## ![picture](x.png)")
+    assert "<code>" in render_markdown("## `code`")
+    assert render_markdown("#\n\n## Words").count("<h2>") == 1

@@ -7,6 +7,8 @@ from sqlalchemy import text as sql
 from support.page import Page
 from support.visitor import HTMX, text_of
 
+from webchat.config import LARGEST_BODY
+
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 EMPTY = ["", "   ", "\n\t\r\n", "\0", "\x01\x02 \x7f", "\u200b \u200e", "\u3000"]
 NO_UTF8 = [b"%FF%FE", b"%ED%A0%80", b"%C0%80", b"\xff\xfe", b"ok%80"]
@@ -94,7 +96,7 @@ def test_the_longest_question_is_taken_whole_and_counted_in_characters(alice):
     assert alice.said(alice.ask(text))[0]["text"] == text
 
 
-@pytest.mark.parametrize("text", ["字" * 100_000, "a" * (1024 * 1024)], ids=len)
+@pytest.mark.parametrize("text", ["字" * LARGEST_BODY, "a" * (LARGEST_BODY + 1)], ids=len)
 def test_a_body_larger_than_any_question_is_refused_with_a_sentence(nothing_stored, alice, text):
     page = alice.send(text)
     assert page.status_code == 413

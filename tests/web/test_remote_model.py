@@ -12,7 +12,7 @@ from support.visitor import Visitor, let_finish, text_of, wait_until
 
 from webchat.storage import faq
 
-FOR_THE_MODEL = "随便说点什么吧"
+FOR_THE_MODEL = "随便说点什么吧，英语也行"
 
 
 @pytest.fixture

@@ -47,6 +47,16 @@ def test_the_first_frame_is_the_thread_as_it_stands(server):
     assert page.thread() == alice.page(conversation).thread()
 
 
+def test_a_conversation_that_is_deleted_in_another_tab_is_gone_from_the_page(server, open_page):
+    alice = server.visitor()
+    conversation = alice.ask("怎么退货？")
+    page = open_page(server, alice, conversation)
+    page.wait(lambda page: len(page.messages) == 2)
+    alice.post(f"/c/{conversation}/delete")
+    assert page.wait_for_close() == 1000
+    page.wait(lambda page: not page.messages and "已被删除" in page.notice)
+
+
 def test_twenty_conversations_at_once_each_get_their_own_answers_whole(server, open_page):
     start = threading.Barrier(20)
 
@@ -79,7 +89,7 @@ def test_twenty_conversations_at_once_each_get_their_own_answers_whole(server, o
 
 def test_an_answer_that_ended_at_its_limit_says_so_at_once_and_in_the_first_frame(server, open_page):
     alice = server.visitor()
-    conversation = alice.ask("随便说点什么吧")
+    conversation = alice.ask("随便说点什么吧，英语也行")
     pages = [open_page(server, alice, conversation)]
     pages[0].wait_for_status("done")
     pages.append(open_page(server, alice, conversation))
@@ -92,7 +102,7 @@ def test_a_second_tab_sees_the_same(server, open_page):
     alice = server.visitor()
     conversation = alice.ask("怎么退货？")
     first, second = (open_page(server, alice, conversation) for _ in range(2))
-    ask_as_htmx_does(first, alice, "随便说点什么吧", conversation)
+    ask_as_htmx_does(first, alice, "随便说点什么吧，英语也行", conversation)
     for page in (first, second):
         page.wait(lambda page: len(page.messages) == 4)
         page.wait_for_status("done")
@@ -101,7 +111,7 @@ def test_a_second_tab_sees_the_same(server, open_page):
 
 def test_an_official_answer_reaches_every_tab(server, open_page):
     alice = server.visitor()
-    conversation = alice.ask("随便说点什么吧")
+    conversation = alice.ask("随便说点什么吧，英语也行")
     pages = [open_page(server, alice, conversation) for _ in range(3)]
     alice.ask("怎么退货？", conversation)
     for page in pages:
@@ -164,7 +174,7 @@ def test_a_turn_that_was_faster_than_its_own_fragment_shows_once_and_finished(se
     conversation = alice.ask("怎么退货？")
     for number in range(3):
         page = open_page(server, alice, conversation)
-        fragment = alice.send(f"随便说点什么吧 {number}", conversation, headers=HTMX).text
+        fragment = alice.send(f"随便说点什么吧，英语也行 {number}", conversation, headers=HTMX).text
         if number:
             page.wait(lambda page, count=4 + 2 * number: len(page.messages) == count)
         if number == 2:
@@ -183,7 +193,7 @@ def test_fragment_and_frames_come_to_the_same_in_either_order(site, alice, first
     page = alice.page(public_id)
     with watching(site, alice, public_id) as watcher:
         page.apply("".join(watcher.whole_thread()))
-        fragment = alice.send("随便说点什么吧", public_id, headers=HTMX).text
+        fragment = alice.send("随便说点什么吧，英语也行", public_id, headers=HTMX).text
         frames = watcher.catch_up() if look == "early and late" else []
         let_finish(site, public_id)
         frames += watcher.catch_up()
@@ -223,7 +233,7 @@ def test_frames_are_json_and_aim_at_what_they_change(server, open_page):
     alice = server.visitor()
     conversation = alice.ask("怎么退货？")
     page = open_page(server, alice, conversation)
-    ask_as_htmx_does(page, alice, "随便说点什么吧", conversation)
+    ask_as_htmx_does(page, alice, "随便说点什么吧，英语也行", conversation)
     page.wait_for_status("done")
     for frame in page.frames:
         assert set(json.loads(frame)) <= {"content"}
@@ -313,6 +323,33 @@ def test_compression_is_not_taken_up(server):
     with server.opened_socket(alice, alice.ask("怎么退货？"), header=offer) as connection:
         assert "sec-websocket-extensions" not in connection.headers
         assert "thread" in connection.recv()
+
+
+def test_the_socket_that_was_quiet_for_longest_gives_way(new_server):
+    server = new_server(wsgi="support.restless_wsgi:app", max_sockets=2).start()
+    server.wait_until(lambda: server.status("/healthz") == 200, "it answers")
+    alice, bob = server.visitor(), server.visitor()
+    conversation, other = alice.ask("你是谁？"), bob.ask("你是谁？")
+    with ExitStack() as sockets:
+        first, second, third = (
+            sockets.enter_context(server.opened_socket(visitor, where))
+            for visitor, where in ((alice, conversation), (bob, other), (bob, other))
+        )
+        first.recv()
+        code, _ = closing_of(first)
+        assert code == 4000
+        assert "thread" in second.recv()
+        assert "thread" in third.recv()
+        with server.opened_socket(alice, conversation) as again:
+            assert "你是谁" in again.recv(), "what it missed is there when it comes back"
+
+
+def closing_of(connection):
+    """The code and the reason with which the other side closes."""
+    while True:
+        kind, data = connection.recv_data(control_frame=True)
+        if kind == websocket.ABNF.OPCODE_CLOSE:
+            return int.from_bytes(data[:2], "big"), data[2:]
 
 
 def test_one_socket_too_many_is_asked_to_come_back(new_server):

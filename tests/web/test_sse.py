@@ -111,7 +111,7 @@ def test_a_rules_answer(bob):
 
 
 def test_an_answer_of_the_model_is_what_was_stored(bob):
-    events = require_contract(chat(bob, "随便说点什么吧").content)
+    events = require_contract(chat(bob, "随便说点什么吧，英语也行").content)
     assert (events[-1]["source"], events[-1]["finish_reason"]) == ("model", "length")
     stored = bob.said(events[-1]["session_id"])
     assert [message["role"] for message in stored] == ["visitor", "assistant"]
@@ -119,10 +119,10 @@ def test_an_answer_of_the_model_is_what_was_stored(bob):
 
 
 def test_the_same_session_is_one_conversation(bob):
-    session = events_of(chat(bob, "随便说点什么吧"))[-1]["session_id"]
+    session = events_of(chat(bob, "随便说点什么吧，英语也行"))[-1]["session_id"]
     again = events_of(chat(bob, "怎么退货？", session))[-1]
     assert again["session_id"] == session
-    assert [message["text"] for message in bob.said(session)][::2] == ["随便说点什么吧", "怎么退货？"]
+    assert [message["text"] for message in bob.said(session)][::2] == ["随便说点什么吧，英语也行", "怎么退货？"]
     assert events_of(chat(bob, "怎么退货？"))[-1]["session_id"] != session
 
 
@@ -171,7 +171,7 @@ def test_silence_is_filled_with_events_that_say_nothing(new_app, held, quick_hea
     app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
-    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
+    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧，英语也行"}) as response:
         events = response.iter_bytes()
         for _ in range(5):
             assert json.loads(next(events).removeprefix(b"data: ")) == {"token": "", "done": False}
@@ -185,7 +185,7 @@ def test_who_leaves_does_not_end_the_answer(new_app, held, quick_heartbeat):
     app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
-    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}) as response:
+    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧，英语也行"}) as response:
         assert response.status_code == 200
         (feed,) = app.extensions["webchat"].answerer.feeds._feeds
     held.let_go()
@@ -210,7 +210,7 @@ def test_an_answer_that_was_stopped_says_so(new_app, held):
 
 def test_an_answer_that_failed_ends_with_a_sentence(new_app):
     app = new_app(model="/nowhere/model.gguf")
-    last = require_contract(chat(Visitor.of(app), "随便说点什么吧").content)[-1]
+    last = require_contract(chat(Visitor.of(app), "随便说点什么吧，英语也行").content)[-1]
     assert (last["source"], last["finish_reason"]) == ("model", "error")
     assert "AI 回答暂时不可用" in last["error"]
 
@@ -220,7 +220,7 @@ def test_a_busy_session_is_told_to_wait(new_app, held, quick_heartbeat):
     app.extensions["webchat"].engine.wait_until_ready(60)
     held.hold()
     client = Visitor.of(app)
-    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧"}):
+    with client.http.stream("POST", "/chat", json={"message": "随便说点什么吧，英语也行"}):
         (session,) = app.extensions["webchat"].answerer.feeds._feeds
         response = chat(client, "再说点什么吧", session)
         assert response.status_code == 409
@@ -273,7 +273,7 @@ def test_an_error_can_be_read_by_pages_of_an_allowed_origin(bob):
 # ---- on the wire ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("message", [LONG, "随便说点什么吧", "今天天气怎么样？"])
+@pytest.mark.parametrize("message", [LONG, "随便说点什么吧，英语也行", "今天天气怎么样？"])
 def test_every_event_is_one_chunk_on_the_wire(server, message):
     _, last, chunks = read_in_the_tutorials_way(server, message)
     require_contract(b"".join(chunks))
@@ -285,7 +285,7 @@ def test_every_event_is_one_chunk_on_the_wire(server, message):
 
 def test_the_tutorials_loop_reads_every_answer_and_remembers(server):
     visitor = server.visitor()
-    for message in (LONG, "随便说点什么吧", "你是谁？"):
+    for message in (LONG, "随便说点什么吧，英语也行", "你是谁？"):
         text, last, _ = read_in_the_tutorials_way(server, message)
         again, later, _ = read_in_the_tutorials_way(server, "今天天气怎么样？", last["session_id"])
         said = visitor.said(last["session_id"])
@@ -303,7 +303,7 @@ def test_the_tutorials_loop_runs_unchanged_in_node(server, tmp_path):
         command = [shutil.which("node"), script, f"{server.url}/chat", *arguments]
         return json.loads(subprocess.run(command, check=True, capture_output=True, timeout=60).stdout)
 
-    first = run("随便说点什么吧")
+    first = run("随便说点什么吧，英语也行")
     second = run(LONG, first["last"]["session_id"])
     assert second["text"] == "好😀" * 5000
     said = server.visitor().said(first["last"]["session_id"])
@@ -314,7 +314,7 @@ def test_many_at_once_get_their_own_answers(server):
     read = {}
 
     def ask(name):
-        read[name] = read_in_the_tutorials_way(server, f"随便说点什么吧，{name}")
+        read[name] = read_in_the_tutorials_way(server, f"随便说点什么吧，英语也行，{name}")
 
     threads = [threading.Thread(target=ask, args=(name,)) for name in range(8)]
     for thread in threads:
@@ -325,5 +325,5 @@ def test_many_at_once_get_their_own_answers(server):
     for name in range(8):
         text, last, _ = read[name]
         question, answer = visitor.said(last["session_id"])
-        assert question["text"] == f"随便说点什么吧，{name}"
+        assert question["text"] == f"随便说点什么吧，英语也行，{name}"
         assert answer["text"] == text

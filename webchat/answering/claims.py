@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from webchat.answering.normalise import normalise
+from webchat.answering.normalise import nfkc, normalise
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webchat.answering.kinds import Doubt
 
+_Amount = tuple[str, str]  # a number and its unit
 _DIGIT = {char: value for value, char in enumerate("零一二三四五六七八九")} | {"两": 2, "半": 0}
 _ENGLISH = {
     word: str(value)
@@ -19,7 +21,7 @@ _ENGLISH = {
         ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
     )
 }
-_NUMBER = r"(?P<number>\d+(?:[.,:：]\d+)*|[零一二两三四五六七八九十百千万半]{1,6}|" + "|".join(_ENGLISH) + ")"
+_NUMBER = r"(?P<number>\d+(?:[.,:：]\d+){0,4}|[零一二两三四五六七八九十百千万半]{1,6}|" + "|".join(_ENGLISH) + ")"
 _UNITS = (
     ("money", r"元|块钱?|人民币|美元|港币|英镑|欧元|rmb|yuan|cny|usd|dollars?|euros?|pounds?|bucks|cents?"),
     ("percent", r"%|percent|折"),
@@ -37,7 +39,12 @@ _AMOUNT = re.compile(
     + "|".join(rf"(?P<{name}>{words})" for name, words in _UNITS)
     + r")(?![a-z])|(?P<percentage>百分之[零一二两三四五六七八九十\d]+)|(?P<time>\d{1,2}[:：]\d{2})"
 )
-_CONTACT = re.compile(r"[\w.+-]+@[\w-]+\.[\w.]+|(?<!\d)\d[\d -]{5,}\d(?!\d)|https?://\S+|www\.\S+")
+# ASCII alone: Chinese stands beside an address without a space. Bounded, for visitors write what they like.
+_CONTACT = re.compile(
+    r"(?<![a-z\d_.+-])[a-z\d_.+-]{1,64}@[a-z\d-]{1,64}(?:\.[a-z\d-]{1,64}){1,8}"
+    r"|(?<!\d)\d[\d -]{5,}\d(?!\d)|https?://[!-~]+|www\.[!-~]+"
+)
+_ENDS_A_SENTENCE = ".,;:!?)"
 _LONG_NUMBER = re.compile(r"\d{3,}")
 _DIALLED = re.compile(
     r"客服|致电|拨打|热线|电话|邮箱|微信|联系|\bcall\b|\bcontact|\bphone|\be-?mail|\breach us|\bhotline|\bvisit"
@@ -135,19 +142,41 @@ def is_promise(clause: str) -> bool:
     return _PROMISED.search(clause.casefold()) is not None
 
 
+class _Stated(NamedTuple):
+    """What a text states that no answer may invent."""
+
+    amounts: frozenset[_Amount]
+    contacts: frozenset[str]
+    numbers: frozenset[str]
+
+
+# A conversation's texts are looked at again with each of its answers.
+@lru_cache(maxsize=1024)
+def _stated(text: str) -> _Stated:
+    """From the text as it was written: what is normalised for comparing has lost its signs."""
+    text = nfkc(text).casefold()
+    numbers = frozenset(_LONG_NUMBER.findall(text))
+    return _Stated(frozenset(_amounts(text)), frozenset(_contacts(text)), numbers)
+
+
 class Given:
     """What an answer may state: the texts of the shop, and what was said in this conversation."""
 
     def __init__(self, official: Iterable[str], said: Iterable[str]) -> None:
+        official = list(official)
         self._official = normalise(" ".join(official))
-        both = f"{self._official} {' '.join(said)}".casefold()
-        self._amounts = _amounts(both)
-        self._contacts = _contacts(both)
-        self._numbers = set(_LONG_NUMBER.findall(both))
+        stated = [_stated(text) for text in (*official, *said)]
+        self._amounts = frozenset[_Amount]().union(*(each.amounts for each in stated))
+        self._contacts = frozenset[str]().union(*(each.contacts for each in stated))
+        self._numbers = frozenset[str]().union(*(each.numbers for each in stated))
 
     def never_named(self, clause: str) -> bool:
         """Whether a clause tells the visitor a number as theirs, such as an order's, that was never said."""
         return not set(_LONG_NUMBER.findall(clause)) <= self._numbers
+
+    def lacks_amount(self, clause: str) -> bool:
+        """Whether a clause states an amount that was not given."""
+        return not _amounts(nfkc(clause).casefold()) <= self._amounts
 
     def lacks(self, clause: str, sentence: str, doubt: Doubt) -> bool:
         """Whether a clause states an amount, an offer or an address of the shop that was not given.
@@ -157,14 +186,14 @@ class Given:
             sentence: the text before it in its sentence, and it.
             doubt: whether the question was about the shop after all; without, times and amounts are anybody's.
         """
-        clause, sentence = clause.casefold(), sentence.casefold()
+        clause, sentence = nfkc(clause).casefold(), nfkc(sentence).casefold()
         for_shop, of_shop = bool(_FOR_THE_SHOP.search(sentence)), bool(_OF_THE_SHOP.search(sentence))
         shops = {
             "none": (for_shop and of_shop) or bool(_SHOPS_ALONE.search(sentence)),
             "some": for_shop or of_shop,
             "much": True,
         }[doubt]
-        if shops and not _amounts(clause) <= self._amounts:
+        if shops and self.lacks_amount(clause):
             return True
         if _DIALLED.search(sentence) and not _contacts(clause) <= self._contacts:
             return True
@@ -177,10 +206,10 @@ class Given:
 
 
 def _contacts(text: str) -> set[str]:
-    return {re.sub(r"[ -]", "", found) for found in _CONTACT.findall(text)}
+    return {re.sub(r"[ -]", "", found).rstrip(_ENDS_A_SENTENCE) for found in _CONTACT.findall(text)}
 
 
-def _amounts(text: str) -> set[tuple[str, str]]:
+def _amounts(text: str) -> set[_Amount]:
     found = set()
     for match in _AMOUNT.finditer(text):
         if match["price"]:

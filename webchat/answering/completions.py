@@ -126,8 +126,10 @@ class Completions:
         messages = self._with_persona(wish.messages)
         own = self._with_persona((question,))[0].text
         # The program's own instructions and what it says was answered are as good as the shop's word.
-        given = Given([message.text for message in before], [question.text])
-        guard = Guard(Guarding(decision, question.text, given, own, BannedWords(decision.policy.banned)))
+        given = Given([message.text for message in before if message.role != "user"], [*asked_before, question.text])
+        guard = Guard(
+            Guarding(decision, question.text, given, own, BannedWords(decision.policy.banned), self._settings.shop)
+        )
         return self._generate(messages, wish, Sampling(), self._settings.context_tokens, guard)
 
     def complete(self, wish: Wish) -> Completion:
@@ -232,7 +234,16 @@ def _guarded(
         if guard.caught:
             cancel()
             yield Delta(f"\n\n{guard.sentence}")
-            yield Finished("model", "stop", reason=f"guard: {guard.caught}")
+            yield _caught(event if isinstance(event, Finished) else _end(events), guard)
             return
         if isinstance(event, Finished):
             yield event
+
+
+def _end(events: Iterator[Delta | Finished | Failed]) -> Finished | Failed:
+    """How a cancelled answer ends, a step of the engine later: with what was counted until then."""
+    return next(event for event in events if not isinstance(event, Delta))
+
+
+def _caught(end: Finished | Failed, guard: Guard) -> Finished | Failed:
+    return end if isinstance(end, Failed) else Finished("model", "stop", end.stats, reason=f"guard: {guard.caught}")

@@ -57,7 +57,7 @@ class FrontDesk:
         self.rules = Rulebook(database, shop=shop, timezone=timezone)
         self._database = database
         self._faq = index
-        self._policy = PolicyDesk(encoder)
+        self._policy = PolicyDesk(encoder, shop)
 
     def warm_up(self) -> None:
         """Read what kinds of questions are compared with."""
@@ -82,15 +82,20 @@ class FrontDesk:
         return self._left_to_the_model(text, language, earlier, found, ruling.tags)
 
     def once_more(self, text: str, language: Language, earlier: Sequence[str]) -> Verdict:
-        """Decide whether the model may try again what it was given before."""
-        return self._left_to_the_model(text, language, earlier, self._faq.find(text, _last(earlier)), ())
+        """Decide about a question that was left to the model before: the shop may have an answer or a policy by now."""
+        found = self._faq.find(text, _last(earlier))
+        if known := choosing.entry_columns(found):
+            return Verdict(known, found=found)
+        return self._left_to_the_model(text, language, earlier, found, ())
 
     def _left_to_the_model(
         self, text: str, language: Language, earlier: Sequence[str], found: Found, tags: tuple[str, ...]
     ) -> Verdict:
         with self._database.read() as session:
             policy = answer_policy.read(session)
-        decision = self._policy.decide(policy, text, language, earlier, near=found.near)
+        decision = self._policy.decide(
+            policy, text, language, earlier, near=found.near, offered=bool(found.suggestions)
+        )
         if refusal := decision.refusal:
             known = {"source": "rule", "text": refusal.text, "reason": refusal.reason}
             return Verdict(known, found=found, tags=tags)

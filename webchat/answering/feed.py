@@ -64,6 +64,7 @@ class Feed:
         self._recent: list[tuple[int, int]] = []
         self._runs: dict[int, Run] = {}
         self._watchers: list[threading.Event] = []
+        self.closed = False  # the conversation was deleted: there is nothing to watch any more
 
     def cursor(self) -> int:
         """Where the feed stands now; take it before reading rows, so that no change falls between."""
@@ -109,6 +110,12 @@ class Feed:
         with self._lock:
             for message_id in message_ids:
                 self._announce(message_id)
+
+    def close(self) -> None:
+        """Tell the watchers that the conversation is gone."""
+        with self._lock:
+            self.closed = True
+            self._wake()
 
     def join(self, watcher: threading.Event) -> None:
         """Wake ``watcher`` at every change from now on."""
@@ -164,6 +171,13 @@ class Feeds:
             feed = self._feeds.get(conversation)
         if feed:
             feed.announce(*message_ids)
+
+    def close(self, conversation: str) -> None:
+        """Tell the watchers of a conversation that it is gone, if there are any."""
+        with self._lock:
+            feed = self._feeds.get(conversation)
+        if feed:
+            feed.close()
 
     def runs(self, conversation: str) -> dict[int, Run]:
         """The runs of a conversation in this process, by message id."""

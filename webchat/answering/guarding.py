@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from webchat.answering.claims import is_promise, may_begin
+from webchat.answering.kinds import OF_THE_SHOP
 from webchat.answering.normalise import has_han, language_of, normalise
 from webchat.answering.policy import contact
 
@@ -55,6 +56,14 @@ _LETTERS_TO_TELL = 30  # Latin letters without a Chinese character: it is not go
 _LEAST_REPEATED = 6  # letters of a clause: shorter ones come again in any text
 _CIRCLE, _CIRCLE_IN_A_TEXT = 3, 6  # so often the same clause is a circle; songs and code repeat some
 _STUTTER = re.compile(r"(.{8,40}?)\1{3}")  # in a clause that finds no end; clauses are short
+# How entries are put before the model (``persona.grounded``): a small one goes on with their marks.
+_FRAME = re.compile(
+    r"店里的官方答案，说到|顾客的话[:：]|^\s*问[:：]|what the shop has written; about|the customer says:|^\s*q:",
+    re.IGNORECASE,
+)
+_FRAME_BEGINS = ("店里的官方答案", "顾客的话", "问:", "what the shop has written", "the customer says", "q:")
+_MARK = re.compile(r"\s*(?:答|回答|a|answer)\s*[:：]\s*", re.IGNORECASE)
+_MARK_BEGUN = re.compile(r"\s*(?:答|回答?|a|answer)?\s*", re.IGNORECASE)
 _NAMES_A_LANGUAGE = re.compile(
     r"[英中日韩法德俄西][语文]|汉语|普通话|拼音|翻译|\b(?:english|chinese|mandarin|japanese|french|spanish|pinyin|translat\w*)\b",
     re.IGNORECASE,
@@ -71,6 +80,8 @@ class Guarding:
         given: what may be stated.
         persona: the text of the system, which is not to be told.
         banned: the operators' words.
+        shop: its name.
+        grounded: whether entries of the FAQ stand in the prompt.
     """
 
     decision: Decision
@@ -78,6 +89,15 @@ class Guarding:
     given: Given
     persona: str
     banned: BannedWords
+    shop: str = ""
+    grounded: bool = False
+
+    def names_the_shop(self, sentence: str) -> bool:
+        """Whether even a story or an advertisement speaks of this very shop, whose prices are no fiction."""
+        if self.decision.policy.mode != "careful":
+            return False
+        asked_for = OF_THE_SHOP in self.decision.judgement.because
+        return asked_for or (bool(self.shop) and self.shop.casefold() in sentence.casefold())
 
     @property
     def promises(self) -> bool:
@@ -94,7 +114,7 @@ class Guarding:
         """The language the answer must have; None where another may be wanted."""
         if self.decision.judgement.kind in ("making", "conversation") or _NAMES_A_LANGUAGE.search(self.question):
             return None
-        return language_of(self.question)
+        return self.decision.language if language_of(self.question) else None
 
 
 class Guard:
@@ -111,6 +131,7 @@ class Guard:
         # What it is told to do; who it is it may say.
         self._instructions = normalise(re.split(r"[。.]", guarding.persona, maxsplit=1)[-1])
         self._clause = ""
+        self._may_begin_with_mark = guarding.grounded
         self._shown = 0  # characters of the clause that went through already
         self._sentence = ""  # the clauses before it
         self._times: dict[str, int] = {}
@@ -126,7 +147,7 @@ class Guard:
         """Take the next piece of text, and give what may be shown now: all of it when it is the ``last``."""
         self._clause += piece
         self._tell_the_language(last=last)
-        if self.caught or self._language:
+        if self.caught or self._language or self._is_mark(last=last):
             return ""
         through = ""
         while not self.caught and (end := self._end_of_clause(last=last)):
@@ -149,6 +170,14 @@ class Guard:
         if last:
             self._language = None
 
+    def _is_mark(self, *, last: bool) -> bool:
+        """Take away the mark of an answer that the prompt shows; whether there is only its beginning yet."""
+        if not self._may_begin_with_mark:
+            return False
+        self._clause = _MARK.sub("", self._clause, count=1) if _MARK.match(self._clause) else self._clause
+        self._may_begin_with_mark = not last and _MARK_BEGUN.fullmatch(self._clause) is not None
+        return self._may_begin_with_mark
+
     def _end_of_clause(self, *, last: bool) -> int:
         if end := _CLAUSE_END.search(self._clause):
             return end.end()
@@ -170,9 +199,12 @@ class Guard:
         clause, watched = self._clause, self._guarding
         sentence = self._sentence + clause
         told = normalise(clause)
-        if (watched.promises and may_begin(sentence)) or (len(told) > 1 and told in self._instructions):
+        closely = watched.promises or watched.names_the_shop(sentence)
+        if (closely and may_begin(sentence)) or (len(told) > 1 and told in self._instructions):
             return ""
-        safe = len(clause.rstrip(_LETTERS)) if watched.promises else len(clause)  # a word that goes on may be another
+        if watched.grounded and clause.strip() and _begins_the_frame(clause):
+            return ""
+        safe = len(clause.rstrip(_LETTERS)) if closely else len(clause)  # a word that goes on may be another
         safe = max(self._shown, min(safe, watched.banned.begun_at(clause)))
         if watched.banned.found_in(clause[:safe]):
             self.caught = "banned"
@@ -185,15 +217,21 @@ class Guard:
         if watched.banned.found_in(clause):
             return "banned"
         sentence = self._sentence + clause
-        if self._tells(clause) or self._tells(sentence):
+        if self._tells(clause) or self._tells(sentence) or (watched.grounded and _FRAME.search(sentence)):
             return "leak"
         if watched.promises and is_promise(sentence):
             return "promise"
-        if watched.facts and watched.given.lacks(clause, sentence, watched.decision.judgement.doubt):
+        if self._invents(clause, sentence):
             return "fact"
         if watched.decision.judgement.kind == "conversation" and watched.given.never_named(clause):
             return "unsaid"
         return "loop" if self._goes_in_circles(normalise(clause)) else None
+
+    def _invents(self, clause: str, sentence: str) -> bool:
+        watched = self._guarding
+        if watched.facts:
+            return watched.given.lacks(clause, sentence, watched.decision.judgement.doubt)
+        return watched.names_the_shop(sentence) and watched.given.lacks_amount(clause)
 
     def _tells(self, text: str) -> bool:
         told = normalise(text)
@@ -207,3 +245,8 @@ class Guard:
             return True
         self._times[bare] = self._times.get(bare, 0) + 1
         return self._times[bare] >= (_CIRCLE if self._guarding.promises else _CIRCLE_IN_A_TEXT)
+
+
+def _begins_the_frame(clause: str) -> bool:
+    begun = clause.strip().casefold().replace("：", ":")
+    return any(frame.startswith(begun) or begun.startswith(frame) for frame in _FRAME_BEGINS)

@@ -11,31 +11,32 @@ from __future__ import annotations
 
 import contextvars
 import threading
+import time
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from webchat.answering import choosing
+from webchat.answering import choosing, hands
 from webchat.answering.deciding import FrontDesk
-from webchat.answering.events import Delta, Event, Failed, Failure, Finished, Started, Suggested
+from webchat.answering.events import Event, Failed, Suggested
 from webchat.answering.feed import Feeds, Run
+from webchat.answering.following import live_events, stored_events
 from webchat.answering.run import ModelQuestion, ModelRun, ModelSettings
 from webchat.storage import conversations, faq, faq_hits, messages
 from webchat.storage.database import Conflict
-from webchat.storage.tables import UNFINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from webchat.answering.deciding import Verdict
-    from webchat.answering.faq.index import FaqIndex, Found
+    from webchat.answering.faq.index import FaqIndex, Found, Suggestion
     from webchat.answering.policy import Decision
     from webchat.answering.prototypes import Encoding
     from webchat.engine.interface import Engine
     from webchat.storage.database import Database, Session
-    from webchat.storage.tables import Channel, Conversation, Language, Message
+    from webchat.storage.tables import Channel, Conversation, Language, Message, Operator
 
 # A run whose process has not renewed its lease for so long is given up. Renewed every third of it, so
 # two renewals may fail.
@@ -46,28 +47,43 @@ _MOST_OF_ONE_VISITOR = 3
 _MOST_OF_ONE_ADDRESS = 0.5
 _LEAST_FOR_AN_ADDRESS = 8
 _SHARE_RETRY = 10.0  # seconds
+_STOPPING = 5.0  # seconds an edit waits for the answer that it stops: an engine's step, or a remote server's
 _LOOKED_BACK = 20  # questions of a visitor to which another may refer
 
 
 class Busy(Exception):  # noqa: N818 - a state, named as callers say it
-    """The model's queue is full; try again in ``retry_after`` seconds. Nothing was stored."""
+    """The model's queue is full; try again in ``retry_after`` seconds. Nothing was stored.
+
+    Attributes:
+        near: entries that the question may have meant, which need no model.
+    """
 
     def __init__(self, retry_after: float) -> None:
         super().__init__("the model's queue is full")
         self.retry_after = retry_after
+        self.near: Sequence[Suggestion] = ()
 
 
 class StillAnswering(Exception):  # noqa: N818 - a state, named as callers say it
     """The model is still writing this conversation's last answer. Nothing was stored."""
 
 
+class NotTheLast(Exception):  # noqa: N818 - a state, named as callers say it
+    """Something was asked or answered after this, so it stays as it is. Nothing was stored."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A conversation that its first question opens."""
+    """A conversation that its first question opens.
+
+    Attributes:
+        page: address and title of the shop's page on which it is asked, when the widget tells.
+    """
 
     visitor_id: str | None
     channel: Channel
     language: Language
+    page: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +98,17 @@ class Asker:
 class Turn:
     """A stored question with its answer, finished or on its way.
 
-    ``repeated`` says that the same question had been sent before and nothing new was stored.
+    Attributes:
+        answer: None when an operator has taken the conversation, who answers in their own time.
+        repeated: the same question had been sent before, and nothing new was stored.
+        changed: the ids of messages that have changed with it, such as those in whose place it comes.
     """
 
     conversation: Conversation
     question: Message
-    answer: Message
+    answer: Message | None
     repeated: bool
+    changed: tuple[int, ...] = ()
 
 
 class Answerer:
@@ -112,7 +132,9 @@ class Answerer:
         self._model_run = ModelRun(database, engine, settings, self.owner, self.feeds)
         self._threads: dict[threading.Thread, Asker] = {}
 
-    def answer(self, where: Conversation | Opening, text: str, client_id: str, asker: Asker) -> Turn:
+    def answer(
+        self, where: Conversation | Opening, text: str, client_id: str, asker: Asker, *, replacing: int | None = None
+    ) -> Turn:
         """Store a question, and answer it or start to.
 
         Args:
@@ -120,15 +142,20 @@ class Answerer:
             text: the question, cleaned and within its limit.
             client_id: the sender's name for this question; sent twice it is stored once.
             asker: who asks; nobody may take more than a share of the model's queue.
+            replacing: the last question, in whose place this one comes; see ``edit``.
 
         Raises:
             Busy: only the model could answer, and its queue or this asker's share of it is full.
             StillAnswering: only the model could answer and it is busy with this conversation.
+            NotTheLast: something was asked after the question to replace.
         """
-        verdict = self.verdict(text, where.language, self._earlier(where))
+        verdict = self.verdict(text, where.language, self._earlier(where, replacing))
         try:
             with self._database.write() as session:
-                turn = self._store(session, where, text, client_id, verdict=verdict, asker=asker)
+                turn = self._store(session, where, text, client_id, verdict=verdict, asker=asker, replacing=replacing)
+        except Busy as busy:
+            busy.near = verdict.found.suggestions
+            raise
         except Conflict:  # the same question arrived twice at the same moment; the other one has stored it
             with self._database.read() as session:
                 before = self._sent_before(session, where, client_id)
@@ -137,11 +164,66 @@ class Answerer:
             turn = before
         if turn.repeated:
             return turn
-        if verdict.decision:
-            self._start(turn, asker, verdict.decision, verdict.found)
+        self.feeds.announce(turn.conversation.public_id, *turn.changed)
+        if turn.answer is None:
+            self.feeds.announce(turn.conversation.public_id, turn.question.id)
+        elif verdict.decision:
+            self._start(turn, turn.answer, asker, verdict.decision, verdict.found)
         else:
             self.feeds.announce(turn.conversation.public_id, turn.question.id, turn.answer.id)
         return turn
+
+    def edit(self, conversation: Conversation, question_id: int, text: str, client_id: str, asker: Asker) -> Turn:
+        """Ask the last question in other words: what was asked and answered stays readable, and is no longer counted.
+
+        An answer that is being written to it is stopped first.
+
+        Raises:
+            NotTheLast: it is not the last question (any more), or it was not typed as one.
+            Busy, StillAnswering: as for ``answer``.
+        """
+        with self._database.read() as session:
+            question = messages.last_question(session, conversation.id)
+        if question is None or question.id != question_id or question.reason is not None:
+            raise NotTheLast
+        self._silence(conversation)
+        return self.answer(conversation, text, client_id, asker, replacing=question_id)
+
+    def again(self, conversation: Conversation, message_id: int, asker: Asker) -> Message:
+        """Have the model answer the last question once more; its first answer stays readable.
+
+        Raises:
+            NotTheLast: it is not the model's whole answer to the last question (any more).
+            Busy, StillAnswering: as for ``answer``.
+        """
+        with self._database.read() as session:
+            before = messages.get(session, conversation.id, message_id)
+            question = before and before.question_id and messages.get(session, conversation.id, before.question_id)
+        if not before or not question or (before.source, before.status) != ("model", "done"):
+            raise NotTheLast
+        verdict = self._desk.once_more(question.text, conversation.language, self._earlier(conversation, question.id))
+        with self._database.write() as session:
+            self._require_assistant(session, conversation)
+            self._require_quiet(session, conversation.id)
+            newest = messages.answer_to(session, question.id)
+            if (
+                newest is None
+                or newest.id != message_id
+                or not messages.is_last_question(session, conversation.id, question.id)
+            ):
+                raise NotTheLast
+            if verdict.decision:
+                self._require_room(asker)
+            suggested = choosing.as_stored(verdict.found)
+            answer = self._add_answer(session, conversation.id, question.id, verdict.known, suggested)
+            replaced = messages.replace(session, conversation.id, from_id=message_id, by=answer.id)
+        self.feeds.announce(conversation.public_id, *replaced)
+        turn = Turn(conversation, question, answer, repeated=False)
+        if verdict.decision:
+            self._start(turn, answer, asker, verdict.decision, verdict.found, again=True)
+        else:
+            self.feeds.announce(conversation.public_id, answer.id)
+        return answer
 
     def verdict(self, text: str, language: Language, earlier: Sequence[str]) -> Verdict:
         """Who would answer a question; see ``FrontDesk.verdict``."""
@@ -152,14 +234,17 @@ class Answerer:
 
         Raises:
             NotSuggested, NoLongerTrue: as ``choosing.choose``.
+            NotTheLast: an operator has taken the conversation.
         """
         with self._database.write() as session:
-            turn = Turn(conversation, *choosing.choose(session, conversation, message_id, entry_id))
-        if turn.repeated:
+            self._require_assistant(session, conversation)
+            question, answer, repeated = choosing.choose(session, conversation, message_id, entry_id)
+        turn = Turn(conversation, question, answer, repeated)
+        if repeated:
             return turn
         if run := self.feeds.runs(conversation.public_id).get(message_id):
             self._model_run.stop(run)
-        self.feeds.announce(conversation.public_id, message_id, turn.question.id, turn.answer.id)
+        self.feeds.announce(conversation.public_id, message_id, question.id, answer.id)
         return turn
 
     def retry(self, conversation: Conversation, message_id: int, asker: Asker) -> Message | None:
@@ -167,6 +252,7 @@ class Answerer:
 
         Raises:
             Busy, StillAnswering: as for ``answer``.
+            NotTheLast: an operator has taken the conversation.
         """
         with self._database.read() as session:
             answer = messages.get(session, conversation.id, message_id)
@@ -175,22 +261,44 @@ class Answerer:
             return None
         verdict = self._desk.once_more(question.text, conversation.language, self._earlier(conversation, question.id))
         with self._database.write() as session:
-            conversations.touch(session, conversation.id)  # locks its row, as a question does
+            self._require_assistant(session, conversation)
             self._require_quiet(session, conversation.id)
             self._require_room(asker)
-            if not messages.restart(session, message_id, self.owner, datetime.now(UTC) + LEASE, self._engine.name):
+            suggested = choosing.as_stored(verdict.found)
+            lease = datetime.now(UTC) + LEASE
+            if not messages.restart(session, message_id, self.owner, lease, self._engine.name, suggested=suggested):
                 return None
-            if verdict.known:  # the policy has changed since
+            if verdict.known:  # FAQ or policy have changed since
+                if entry_id := verdict.known.get("entry"):
+                    faq.count_hit(session, entry_id)
                 messages.finish(
                     session, message_id, self.owner, status="done", finish_reason="stop", stats=None, **verdict.known
                 )
             answer = messages.get(session, conversation.id, message_id)
         if answer and verdict.decision:
             turn = Turn(conversation, question, answer, repeated=False)
-            self._start(turn, asker, verdict.decision, verdict.found)
+            self._start(turn, answer, asker, verdict.decision, verdict.found)
         else:
             self.feeds.announce(conversation.public_id, message_id)
         return answer
+
+    def take(self, conversation: Conversation, operator: Operator) -> None:
+        """Let an operator answer from now on. What the model writes is stopped; see ``hands.take``.
+
+        Raises:
+            TakenByAnother: another operator was quicker.
+        """
+        self._silence(conversation)  # so that its text is stored to the last word
+        with self._database.write() as session:
+            changed = hands.take(session, conversation, operator)
+        self.stop(conversation)  # what was asked in between
+        self.feeds.announce(conversation.public_id, *changed)
+
+    def give_back(self, conversation: Conversation, *, asked: bool = False) -> None:
+        """Let the assistant answer again, because the operator says so or the visitor has ``asked``."""
+        with self._database.write() as session:
+            changed = hands.give_back(session, conversation, "hands: asked back" if asked else "hands: back")
+        self.feeds.announce(conversation.public_id, *changed)
 
     def stop(self, conversation: Conversation) -> list[int]:
         """Stop what the model writes in this conversation; the ids of those messages, which end a step later."""
@@ -214,7 +322,7 @@ class Answerer:
                 answer = messages.get(session, conversation.id, message_id)
             if answer and (suggestions := choosing.offered(answer)) and answer.source != "faq":
                 yield Suggested(suggestions)
-            yield from _live_events(run, changed, heartbeat) if run else _stored_events(answer)
+            yield from live_events(run, changed, heartbeat) if run else stored_events(answer)
 
     def warm_up(self) -> None:
         """Let the model read its personas before anybody asks, in the background: first answers begin at once."""
@@ -241,6 +349,14 @@ class Answerer:
         """
         return messages.renew_leases(session, self.owner, datetime.now(UTC) + LEASE)
 
+    def _silence(self, conversation: Conversation) -> None:
+        """Stop what the model writes in a conversation, and wait for its end."""
+        changed, end = threading.Event(), time.monotonic() + _STOPPING
+        with self.feeds.watch(conversation.public_id, changed) as feed:
+            self.stop(conversation)
+            while feed.runs() and changed.wait(max(end - time.monotonic(), 0)):
+                changed.clear()
+
     def _earlier(self, where: Conversation | Opening, before_id: int | None = None) -> list[str]:
         """What the visitor said before in this conversation, latest last."""
         if isinstance(where, Opening):
@@ -259,6 +375,11 @@ class Answerer:
         if visitors >= _MOST_OF_ONE_VISITOR or addresses >= most_of_address:
             raise Busy(_SHARE_RETRY)
 
+    def _require_assistant(self, session: Session, conversation: Conversation) -> None:
+        conversations.touch(session, conversation.id)  # locks its row, as a question does
+        if conversations.held_by(session, conversation.id):
+            raise NotTheLast
+
     def _require_quiet(self, session: Session, conversation_id: int) -> None:
         if messages.unfinished(session, conversation_id):
             raise StillAnswering
@@ -272,11 +393,13 @@ class Answerer:
         *,
         verdict: Verdict,
         asker: Asker,
+        replacing: int | None,
     ) -> Turn:
         if not isinstance(where, Opening):
             conversations.touch(session, where.id)  # locks its row: of two questions at once, one sees the other
         if before := self._sent_before(session, where, client_id):
             return before
+        changed: tuple[int, ...] = ()
         if isinstance(where, Opening):
             conversation = conversations.open_conversation(
                 session,
@@ -285,9 +408,18 @@ class Answerer:
                 language=where.language,
                 title=text,
                 client_id=client_id,
+                page=where.page,
             )
         else:
             conversation = where
+            changed = hands.leave_if_gone(session, conversation)
+            if conversations.held_by(session, conversation.id):
+                if replacing:
+                    raise NotTheLast
+                question = messages.add_question(session, conversation.id, text, client_id, reason=hands.TO_PERSON)
+                return Turn(conversation, question, None, repeated=False)
+            if replacing and not messages.is_last_question(session, conversation.id, replacing):
+                raise NotTheLast
             if verdict.decision:
                 self._require_quiet(session, conversation.id)
         if verdict.decision:
@@ -296,7 +428,9 @@ class Answerer:
         suggested = choosing.as_stored(verdict.found)
         answer = self._add_answer(session, conversation.id, question.id, verdict.known, suggested)
         faq_hits.record(session, answer.id, text, choosing.hits_of(verdict.found))
-        return Turn(conversation, question, answer, repeated=False)
+        if replacing:
+            changed += messages.replace(session, conversation.id, from_id=replacing, by=question.id)
+        return Turn(conversation, question, answer, repeated=False, changed=changed)
 
     def _add_answer(
         self,
@@ -339,15 +473,17 @@ class Answerer:
             conversation = conversations.opened_with(session, where.visitor_id, client_id)
         question = conversation and messages.question_with_client_id(session, conversation.id, client_id)
         answer = question and messages.answer_to(session, question.id)
-        if conversation and question and answer:
-            return Turn(conversation, question, answer, repeated=True)
+        if conversation and question and (answer or question.reason == hands.TO_PERSON):
+            return Turn(conversation, question, answer or None, repeated=True)
         return None
 
-    def _start(self, turn: Turn, asker: Asker, decision: Decision, found: Found) -> None:
-        conversation, question, answer = turn.conversation, turn.question, turn.answer
+    def _start(
+        self, turn: Turn, answer: Message, asker: Asker, decision: Decision, found: Found, *, again: bool = False
+    ) -> None:
+        conversation, question = turn.conversation, turn.question
         run = Run(conversation.public_id, answer.id)
         near = [(suggestion.question, suggestion.answer) for suggestion in found.suggestions]
-        asked = ModelQuestion(conversation.id, conversation.language, question.id, question.text, decision, near)
+        asked = ModelQuestion(conversation.id, conversation.language, question.id, question.text, decision, near, again)
         watching = ExitStack()
         feed = watching.enter_context(self.feeds.watch(run.conversation, threading.Event()))
         feed.start(run, question.id)  # here, so that who reads the row after us finds the run
@@ -368,43 +504,3 @@ class Answerer:
             feed.end(run, Failed("engine_error"))
             watching.close()
             raise
-
-
-def failure_of(answer: Message) -> Failure:
-    """Why a stored answer is incomplete."""
-    known: tuple[Failure, ...] = get_args(Failure)
-    return next((failure for failure in known if failure == answer.reason), "interrupted")
-
-
-def _stored_events(answer: Message | None) -> Iterator[Event]:
-    if answer is None or answer.status in UNFINISHED:
-        yield Failed("interrupted")  # its process is gone
-        return
-    source = answer.source or "model"
-    if answer.text:
-        yield Started(source)
-        yield Delta(answer.text)
-    if answer.status in ("failed", "interrupted"):
-        yield Failed(failure_of(answer))
-    else:
-        yield Finished(source, answer.finish_reason or "stop", answer.stats or {})
-
-
-def _live_events(run: Run, changed: threading.Event, heartbeat: float) -> Iterator[Event]:
-    sent, queued = 0, None
-    while True:
-        outcome, text = run.outcome, run.text  # in this order: the outcome comes after the last text
-        if run.queued and run.queued != queued and not text:
-            queued = run.queued
-            yield queued
-        if len(text) > sent:
-            if not sent:
-                yield Started("model")
-            yield Delta(text[sent:])
-            sent = len(text)
-        if outcome:
-            yield outcome
-            return
-        if not changed.wait(heartbeat):
-            yield Delta("")
-        changed.clear()

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from webchat.answering.kinds import judge
+from webchat.answering.faq.spelling import is_pinyin, plain
+from webchat.answering.kinds import Judgement, judge
 from webchat.answering.normalise import language_of
 from webchat.answering.prototypes import Prototypes
 from webchat.engine.generation import EngineError
@@ -19,7 +20,6 @@ from webchat.engine.generation import EngineError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from webchat.answering.kinds import Judgement
     from webchat.answering.prototypes import Encoding
     from webchat.storage.answer_policy import AnswerPolicy
     from webchat.storage.tables import Language
@@ -32,6 +32,11 @@ _SENTENCES = {
         "zh": "这件事要由店家说了算，官方答案里暂时没有，我就不猜了。{contact}",
         "en": "That is for the shop to say, and its official answers do not cover it yet, so I would rather not "
         "guess. {contact}",
+    },
+    "policy: offered": {
+        "zh": "不确定您问的是不是列出的这几个问题：点一下，就有店家的官方答案。都不是的话，{contact}",
+        "en": "I am not sure whether you mean one of the questions listed here: choose it and get the shop's official "
+        "answer. If it is none of them: {contact}",
     },
     "policy: no action": {
         "zh": "这件事我不能替您办，也不会说已经办好了。{contact}",
@@ -70,10 +75,16 @@ class Decision:
 
 
 class PolicyDesk:
-    """Decides about questions; with an encoder it knows them by their meaning too."""
+    """Decides about questions.
 
-    def __init__(self, encoder: Encoding | None = None) -> None:
+    Args:
+        encoder: knows them by their meaning too.
+        shop: its name, by which questions may mean it.
+    """
+
+    def __init__(self, encoder: Encoding | None = None, shop: str = "") -> None:
         self._encoder = encoder
+        self._shop = shop
         self._prototypes: Prototypes | None = None
 
     def warm_up(self) -> None:
@@ -93,6 +104,7 @@ class PolicyDesk:
         earlier: Sequence[str] = (),
         *,
         near: bool = False,
+        offered: bool = False,
     ) -> Decision:
         """Decide about a question.
 
@@ -102,15 +114,24 @@ class PolicyDesk:
             language: the conversation's, for a question that has none.
             earlier: what this visitor said before in this conversation, latest last.
             near: an entry of the FAQ is close to it.
+            offered: the visitor is shown entries that it may mean.
         """
+        judgement = self._judgement(policy, question, earlier, near=near)
+        pinyin = is_pinyin(plain(question))
+        if pinyin and offered and judgement.kind == "general":  # words tell nothing of it, its sounds an entry
+            judgement = Judgement("shop", judgement.points, (*judgement.because, "pinyin near an entry"))
+        # Letters alone may be Chinese too, for who has no keyboard for it.
+        spoken = language if pinyin else language_of(question) or language
+        return Decision(policy, judgement, spoken, _refusal(policy, judgement, spoken, offered=offered))
+
+    def _judgement(self, policy: AnswerPolicy, question: str, earlier: Sequence[str], *, near: bool) -> Judgement:
         prototypes = self._prototypes if policy.mode == "careful" else None
+        leaning = prototypes.leaning if prototypes else None
         try:
-            judgement = judge(question, earlier, leaning=prototypes.leaning if prototypes else None, near=near)
+            return judge(question, earlier, shop=self._shop, leaning=leaning, near=near)
         except EngineError as error:  # the encoder has been closed
             log.warning("question judged by words alone", problem=str(error))
-            judgement = judge(question, earlier, near=near)
-        spoken = language_of(question) or language
-        return Decision(policy, judgement, spoken, _refusal(policy, judgement, spoken))
+            return judge(question, earlier, shop=self._shop, near=near)
 
 
 def contact(policy: AnswerPolicy, language: Language) -> str:
@@ -118,11 +139,13 @@ def contact(policy: AnswerPolicy, language: Language) -> str:
     return (policy.contact_zh if language == "zh" else policy.contact_en) or _ASK_A_PERSON[language]
 
 
-def _refusal(policy: AnswerPolicy, judgement: Judgement, language: Language) -> Refusal | None:
+def _refusal(policy: AnswerPolicy, judgement: Judgement, language: Language, *, offered: bool) -> Refusal | None:
     if policy.mode == "faq_only":
         reason = "policy: faq only"
     elif policy.mode == "careful" and judgement.kind == "shop":
         reason = "policy: no action" if "act" in judgement.because else "policy: careful"
     else:
         return None
-    return Refusal(_SENTENCES[reason][language].format(contact=contact(policy, language)), reason)
+    # Whoever is offered entries is not told that there are none.
+    sentence = _SENTENCES["policy: offered" if offered and reason != "policy: no action" else reason][language]
+    return Refusal(sentence.format(contact=contact(policy, language)), reason)

@@ -57,6 +57,9 @@ _PATIENCE = 600.0  # seconds after which nobody waits for an answer any more
 _LOADING_PATIENCE = 120.0  # seconds a question waits for a model that is still being loaded
 _REMEMBERED_TURNS = 60  # looked at for the prompt; the token budget usually takes fewer
 _CUT_OFF = "……"
+_RECALLING = Sampling(
+    temperature=0
+)  # what was said in the conversation is told as it was, or by chance now and then not
 _BOLDER = Sampling(temperature=0.7)  # for a second try that is to say something else
 _FAILURES: dict[type[EngineError], Failure] = {
     EngineUnavailable: "no_model",
@@ -72,6 +75,7 @@ class ModelQuestion:
     Attributes:
         decision: that the model may answer it, and under which policy.
         entries: question and answer of the FAQ's entries nearest to it, for the model to go by.
+        again: it has answered before, and shall say something else.
     """
 
     conversation_id: int
@@ -80,6 +84,7 @@ class ModelQuestion:
     text: str
     decision: Decision
     entries: Sequence[tuple[str, str]] = ()
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,7 @@ class ModelRun:
             ),
             settings.max_new_tokens,
             settings.context_tokens,
+            _sampling(question),
             owner=str(question.conversation_id),
             patience=_PATIENCE,
         )
@@ -233,6 +239,8 @@ class ModelRun:
             Given(official, said),
             self._persona(question.text, question.language),
             BannedWords(question.decision.policy.banned),
+            self._settings.shop,
+            grounded=bool(question.entries),
         )
 
     def _save(self, run: Run, generation: Generation) -> None:
@@ -331,6 +339,12 @@ def _outcome(ended: Ended, text: str) -> Finished | Failed:
         return Failed("engine_error")  # the model had nothing to say; a second try may find words
     stats = {key: value for key, value in dataclasses.asdict(ended.stats).items() if value is not None}
     return Finished("model", ended.reason, stats)
+
+
+def _sampling(question: ModelQuestion) -> Sampling:
+    if question.again:
+        return _BOLDER
+    return _RECALLING if question.decision.judgement.kind == "conversation" else Sampling()
 
 
 def _turns(past: list[Message]) -> Iterator[ChatMessage]:

@@ -63,7 +63,10 @@ def evaluate(task: Path, out: Path) -> None:
     with closing(encoder) if encoder else nullcontext(), Meter("matching", len(read.queries), "questions") as meter:
         predictions = evaluation.predict(read, encoder, meter.update)
     _write(out, "".join(f"{prediction.as_line()}\n" for prediction in predictions))
-    click.echo(_summary(evaluation.figures(read, predictions)))
+    figures = evaluation.figures(read, predictions)
+    click.echo(_summary(figures))
+    if not figures.in_scope:
+        click.echo("No query names the entry that should answer it (field id), so nothing could be right.", err=True)
 
 
 @faq.command(short_help="Tell what visitors' questions would meet now.")

@@ -25,6 +25,7 @@ class AnswerPolicy:
         banned: words that no answer of the model may contain.
         contact_zh: how to reach a person, as a sentence in Chinese; empty for a general one.
         contact_en: the same in English.
+        hours: when staff are there, as ``webchat.answering.rules.hours`` reads it; empty when nobody has said so.
         changes: how often it was saved, so that two operators cannot overwrite each other unseen.
     """
 
@@ -32,6 +33,7 @@ class AnswerPolicy:
     banned: tuple[str, ...] = ()
     contact_zh: str = ""
     contact_en: str = ""
+    hours: tuple[str, ...] = ()
     changes: int = 0
 
 
@@ -51,4 +53,5 @@ def unpack(stored: dict[str, Any]) -> AnswerPolicy:
     """A policy from what ``asdict`` has made of it."""
     known = {field.name for field in fields(AnswerPolicy)}
     content = {name: value for name, value in stored.items() if name in known}
-    return AnswerPolicy(**content | {"banned": tuple(content.get("banned", ()))})
+    lists = {name: tuple(content.get(name, ())) for name in ("banned", "hours")}
+    return AnswerPolicy(**content | lists)

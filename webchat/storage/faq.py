@@ -76,9 +76,11 @@ def ever_used(session: Session) -> bool:
     return version(session) > 0
 
 
-def published(session: Session) -> list[Entry]:
-    """List the published entries with their phrasings, also those not valid yet or no longer."""
-    return list(session.scalars(select(Entry).where(Entry.status == "published").order_by(Entry.id)))
+def published_phrasings(session: Session) -> list[tuple[int, str]]:
+    """List what the published entries may be asked with, also those not valid yet or no longer: entry and text."""
+    query = select(Phrasing.entry_id, Phrasing.text).join(Entry, Entry.id == Phrasing.entry_id)
+    query = query.where(Entry.status == "published").order_by(Phrasing.entry_id.desc())
+    return [(entry_id, text) for entry_id, text in session.execute(query)]
 
 
 def changes_since(session: Session, seen: int) -> set[int] | None:

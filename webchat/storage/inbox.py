@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 KEPT = 10_000  # questions; the oldest go first
 _SEEN = "inbox_seen"  # the last answer that was looked at; a row of settings, there from the first on
 _VOTES_SEEN = "inbox_votes_seen"  # the moment of the last vote
+_UNDONE_WITHIN = timedelta(days=1)  # for so long a draft waits for the undo of what its group was given instead
 _LATE = timedelta(minutes=1)  # a vote may be committed so long after its moment
 _WORDINGS = 5  # of a group, to compare with and to show
 
@@ -164,9 +165,10 @@ def place(session: Session, found: Unplaced, text: str, group: InboxGroup | None
         group = InboxGroup(question=text)
         session.add(group)
         session.flush()
-    elif group.status == "answered":
-        group.status = "open"  # the entry does not catch everything yet
-    group.changed_at = utc_now()
+    elif group.status == "answered" and found.at > group.changed_at:
+        group.status = "open"  # asked after the entry was there: it does not catch everything yet
+    if group.status == "open":
+        group.changed_at = utc_now()
     taken = select(InboxQuestion.id).where(InboxQuestion.message_id == found.message_id)
     if session.scalar(taken) is None:
         session.add(
@@ -277,14 +279,17 @@ def tidy(session: Session) -> list[Entry]:
     """Remove the oldest questions beyond the bound, and groups without any.
 
     Returns:
-        Learned drafts whose questions are all gone, for the caller to remove.
+        Learned drafts whose questions are all gone, or that their group has done without for a day, for the caller to
+        remove. What an operator has made or edited is not learned any more.
     """
     newest = select(InboxQuestion.id).order_by(InboxQuestion.id.desc()).limit(1).offset(KEPT - 1)
     if oldest_kept := session.scalar(newest):
         session.execute(delete(InboxQuestion).where(InboxQuestion.id < oldest_kept))
     empty = ~select(InboxQuestion.id).where(InboxQuestion.group_id == InboxGroup.id).exists()
-    of_drafts = select(Entry).join(InboxGroup, InboxGroup.entry_id == Entry.id)
-    orphans = session.scalars(of_drafts.where(empty, Entry.status == "draft", Entry.origin == "learned")).all()
+    learned = select(Entry).outerjoin(InboxGroup, InboxGroup.entry_id == Entry.id)
+    learned = learned.where(Entry.status == "draft", Entry.origin == "learned")
+    left_over = InboxGroup.id.is_(None) & (Entry.updated_at < utc_now() - _UNDONE_WITHIN)
+    orphans = session.scalars(learned.where(or_(and_(InboxGroup.id.is_not(None), empty), left_over))).all()
     session.execute(delete(InboxGroup).where(empty))
     return list(orphans)
 
@@ -309,7 +314,8 @@ def _outcome(answer: Message) -> Outcome | None:
 
 def _new_votes(votes_seen: str | None) -> Select[Feedback]:
     inside = select(InboxQuestion.id).where(InboxQuestion.message_id == Feedback.message_id).exists()
-    query = select(Feedback).where(Feedback.vote == "down", ~inside)
+    # Without a question it is about a person's help, and nothing that an entry could settle.
+    query = select(Feedback).where(Feedback.vote == "down", Feedback.question != "", ~inside)
     if votes_seen:
         query = query.where(Feedback.at > datetime.fromisoformat(votes_seen) - _LATE)
     return query.order_by(Feedback.at)

@@ -75,7 +75,7 @@ def add_answer(
     session: Session,
     *,
     conversation_id: int,
-    question_id: int,
+    question_id: int | None,
     source: Source,
     status: Status,
     text: str = "",
@@ -143,6 +143,17 @@ def some(session: Session, conversation_id: int, message_ids: Collection[int]) -
     return list(session.scalars(query.order_by(Message.id)))
 
 
+def newest_of(session: Session, conversation_ids: Sequence[int], limit: int) -> dict[int, list[Message]]:
+    """List the newest messages of each of these conversations, oldest first, in one query."""
+    place = func.row_number().over(partition_by=Message.conversation_id, order_by=Message.id.desc()).label("place")
+    numbered = select(Message.id, place).where(Message.conversation_id.in_(conversation_ids)).subquery()
+    query = select(Message).join(numbered, numbered.c.id == Message.id).where(numbered.c.place <= limit)
+    found: dict[int, list[Message]] = {}
+    for message in session.scalars(query.order_by(Message.id)):
+        found.setdefault(message.conversation_id, []).append(message)
+    return found
+
+
 def everything(session: Session, conversation_id: int) -> list[Message]:
     """List all that was said, oldest first."""
     query = select(Message).where(Message.conversation_id == conversation_id)
@@ -158,6 +169,7 @@ def recent_turns(session: Session, conversation_id: int, *, before_id: int, limi
     )
     query = select(Message).where(
         Message.id.not_in(blocked),
+        Message.replaced_by.is_(None),
         func.coalesce(Message.reason, "").not_like(f"{BLOCKED}%"),
         Message.conversation_id == conversation_id,
         Message.id < before_id,
@@ -167,9 +179,38 @@ def recent_turns(session: Session, conversation_id: int, *, before_id: int, limi
     return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
 
 
+def is_last_question(session: Session, conversation_id: int, message_id: int) -> bool:
+    """Whether this is the question last asked in a conversation, and still stands."""
+    last = last_question(session, conversation_id)
+    return last is not None and last.id == message_id
+
+
+def last_question(session: Session, conversation_id: int) -> Message | None:
+    """Find what the visitor said last, as far as it still stands."""
+    query = select(Message).where(
+        Message.conversation_id == conversation_id, Message.role == "visitor", Message.replaced_by.is_(None)
+    )
+    return session.scalar(query.order_by(Message.id.desc()).limit(1))
+
+
+def replace(session: Session, conversation_id: int, *, from_id: int, by: int) -> tuple[int, ...]:
+    """Note that the messages from ``from_id`` on were replaced by message ``by``, the next one; their ids."""
+    standing = (
+        Message.conversation_id == conversation_id,
+        Message.id >= from_id,
+        Message.id < by,
+        Message.replaced_by.is_(None),
+    )
+    replaced = tuple(session.scalars(select(Message.id).where(*standing)))
+    session.execute(update(Message).where(Message.id.in_(replaced)).values(replaced_by=by))
+    return replaced
+
+
 def asked_before(session: Session, conversation_id: int, *, before_id: int | None, limit: int) -> list[str]:
     """List what the visitor said last, oldest first; before one message, when it is given."""
-    query = select(Message.text).where(Message.conversation_id == conversation_id, Message.role == "visitor")
+    query = select(Message.text).where(
+        Message.conversation_id == conversation_id, Message.role == "visitor", Message.replaced_by.is_(None)
+    )
     if before_id is not None:
         query = query.where(Message.id < before_id)
     return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
@@ -198,8 +239,13 @@ def finish(
     stats: dict[str, Any] | None,
     reason: str | None = None,
     source: Source = "model",
+    entry: int | None = None,
+    matched: dict[str, Any] | None = None,
 ) -> bool:
-    """Store an answer's end, and why it failed or ended early; False when the answer is no longer this owner's."""
+    """Store an answer's end, and why it failed or ended early; False when the answer is no longer this owner's.
+
+    ``entry`` and ``matched`` as for ``add_answer``: one that was to be made anew may have got an official answer.
+    """
     statement = (
         update(Message)
         .where(*_run(message_id, owner))
@@ -209,6 +255,8 @@ def finish(
             status=status,
             finish_reason=finish_reason,
             stats=stats,
+            entry_id=_still_there(session, entry),
+            matched=matched,
             reason=func.coalesce(reason, Message.reason),
             run_owner=None,
             lease_until=None,
@@ -218,7 +266,15 @@ def finish(
     return affected_rows(session, statement) == 1
 
 
-def restart(session: Session, message_id: int, owner: str, lease_until: datetime, model: str) -> bool:
+def restart(
+    session: Session,
+    message_id: int,
+    owner: str,
+    lease_until: datetime,
+    model: str,
+    *,
+    suggested: list[dict[str, Any]] | None = None,
+) -> bool:
     """Queue a stopped, interrupted or failed answer once more, empty; False when there is none (any more)."""
     statement = (
         update(Message)
@@ -231,12 +287,31 @@ def restart(session: Session, message_id: int, owner: str, lease_until: datetime
             reason=None,
             stats=None,
             model=model,
+            suggested=suggested or None,
             run_owner=owner,
             lease_until=lease_until,
             finished_at=None,
         )
     )
     return affected_rows(session, statement) == 1
+
+
+def stop_all(session: Session, conversation_id: int) -> tuple[int, ...]:
+    """Stop what is waiting or being written in a conversation, whoever writes it, with the text it had; the ids."""
+    stopped = unfinished(session, conversation_id)
+    for answer in stopped:
+        answer.status, answer.finish_reason, answer.finished_at = "stopped", "stopped", utc_now()
+        answer.run_owner = answer.lease_until = None
+    session.flush()
+    return tuple(answer.id for answer in stopped)
+
+
+def change_reason(session: Session, conversation_id: int, old: str, new: str) -> tuple[int, ...]:
+    """Have the messages that are here for one reason be here for another; their ids."""
+    query = select(Message.id).where(Message.conversation_id == conversation_id, Message.reason == old)
+    changed = tuple(session.scalars(query))
+    session.execute(update(Message).where(Message.id.in_(changed)).values(reason=new))
+    return changed
 
 
 def renew_leases(session: Session, owner: str, lease_until: datetime) -> int:

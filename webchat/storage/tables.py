@@ -39,11 +39,12 @@ RuleAction = Literal["reply", "handoff", "block", "tag"]
 Band = Literal["answer", "suggest", "abstain"]
 Vote = Literal["up", "down"]
 Reason = Literal["off_topic", "wrong", "unclear", "other"]  # of a 👎
+TicketStatus = Literal["open", "closed"]
 GroupStatus = Literal["open", "answered", "dismissed"]
 Outcome = Literal["model", "suggested", "refused", "voted_down"]  # how a question went that the FAQ did not settle
 _WORDS = (
     *(Channel, Language, ConversationStatus, Role, Source, Status, FinishReason, EntryStatus, Origin),
-    *(RuleAction, Band, Vote, Reason, GroupStatus, Outcome),
+    *(RuleAction, Band, Vote, Reason, TicketStatus, GroupStatus, Outcome),
 )
 
 UNFINISHED: tuple[Status, ...] = ("queued", "streaming")
@@ -149,6 +150,11 @@ class Conversation(Base):
     status: Mapped[ConversationStatus] = mapped_column(default="open")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     active_at: Mapped[datetime] = mapped_column(default=utc_now)
+    page_url: Mapped[str | None]  # where the widget was opened
+    page_title: Mapped[str | None]
+    # Who has taken it, and when they were last there. No foreign key: SQLite would have to make the table anew.
+    operator_id: Mapped[int | None] = mapped_column(RowId)
+    operator_seen_at: Mapped[datetime | None]
 
 
 class Message(Base):
@@ -178,6 +184,9 @@ class Message(Base):
     finish_reason: Mapped[FinishReason | None]
     client_id: Mapped[str | None]
     question_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("messages.id", ondelete="SET NULL"), index=True)
+    # What came in its place: an edited question, or another answer. It can still be read, and counts for nothing more.
+    # No foreign key: messages go with their conversation alone, and SQLite would have to make the table anew.
+    replaced_by: Mapped[int | None] = mapped_column(RowId)
     model: Mapped[str | None]  # the weights' file stem
     entry_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("faq_entries.id", ondelete="SET NULL"), index=True)
     matched: Mapped[dict[str, Any] | None]  # the entry as it was: question, answer, how it was found
@@ -340,6 +349,23 @@ class Feedback(Base):
     reason: Mapped[Reason | None]
     comment: Mapped[str] = mapped_column(default="")
     at: Mapped[datetime] = mapped_column(default=utc_now, index=True)
+
+
+class Ticket(Base):
+    """A visitor's wish for a person: what about, and how to reach them. The conversation is its transcript."""
+
+    __tablename__ = "tickets"
+    __table_args__ = (_NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    conversation_id: Mapped[int] = mapped_column(RowId, ForeignKey("conversations.id", ondelete="CASCADE"), index=True)
+    client_id: Mapped[str] = mapped_column(unique=True)  # the form's, so that sent twice it is one ticket
+    what: Mapped[str]
+    contact: Mapped[str]  # as typed: the shop needs it; shown to operators only
+    status: Mapped[TicketStatus] = mapped_column(default="open", index=True)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    closed_at: Mapped[datetime | None]
+    closed_by: Mapped[str | None]  # the operator's name
 
 
 class InboxGroup(Base):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
@@ -15,12 +14,14 @@ from webchat.answering.pipeline import Busy, Opening, StillAnswering
 from webchat.storage import conversations, faq, feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.web.errors import mark, problem_of
-from webchat.web.fragments import append_frame, notice, stopping_frame, view_of, views_of
-from webchat.web.i18n import LOCALES, day_name, language
+from webchat.web.fragments import append_frame, notice, stopping_frame, thread_frame, view_of, views_of
+from webchat.web.history import grouped
+from webchat.web.i18n import LOCALES, language
 from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
 from webchat.web.questions import form_question
 from webchat.web.services import services
+from webchat.web.sessions import in_frame
 from webchat.web.visitors import asker, known_visitor, own_conversation, visitor
 
 if TYPE_CHECKING:
@@ -32,7 +33,16 @@ if TYPE_CHECKING:
 bp = Blueprint("chat", __name__)
 
 _SUGGESTIONS = 4
+
+
+@bp.app_context_processor
+def _for_forms() -> dict[str, Any]:
+    return {"fresh_client_id": lambda: secrets.token_urlsafe(12)}
+
+
 _CONSIDERED = 40  # entries looked at for them
+_KNOWN = 5  # questions offered while somebody types
+_TYPED, _LEAST_TYPED = 50, 2  # characters of it that are looked at, and from how many on
 # An address of ours, in visible ASCII: browsers read // and /\ as another host, and skip over tabs and line breaks.
 _LOCAL_ADDRESS = re.compile(r"/(?![/\\])[!-~]*")
 
@@ -47,6 +57,17 @@ def home() -> str:
 def conversation(public_id: str) -> str:
     """A conversation as it stands."""
     return _page(own_conversation(public_id))
+
+
+@bp.get("/known")
+def known_questions() -> str:
+    """Questions of the shop that what is being typed may become."""
+    typed = request.args.get("text", "")[:_TYPED].strip()
+    found = services().index.completing(typed, _KNOWN) if len(typed) >= _LEAST_TYPED else []
+    where = request.args.get("where", "new")
+    return render_template(
+        "chat/_known.html", questions=found, public_id=where, client_id=secrets.token_urlsafe(12), typed=typed
+    )
 
 
 @bp.post("/c/<public_id>/messages")
@@ -76,6 +97,14 @@ def stop(public_id: str) -> BaseResponse:
     return _done(own)
 
 
+@bp.post("/c/<public_id>/assistant")
+def ask_assistant(public_id: str) -> BaseResponse:
+    """Let the assistant answer again in a conversation that an operator has taken."""
+    own = own_conversation(public_id)
+    services().answerer.give_back(own, asked=True)
+    return _as_it_stands(own)
+
+
 @bp.post("/c/<public_id>/messages/<int:message_id>/retry")
 @question_limits
 def retry(public_id: str, message_id: int) -> BaseResponse:
@@ -84,6 +113,25 @@ def retry(public_id: str, message_id: int) -> BaseResponse:
     if services().answerer.retry(own, message_id, asker()) is None:
         raise Problem(409, _("This answer cannot be tried again."))
     return _done(own)
+
+
+@bp.post("/c/<public_id>/messages/<int:message_id>/edit")
+@question_limits
+def edit(public_id: str, message_id: int) -> BaseResponse:
+    """Ask the last question in other words."""
+    own = own_conversation(public_id)
+    text, client_id = form_question()
+    services().answerer.edit(own, message_id, text, client_id, asker())
+    return _as_it_stands(own)
+
+
+@bp.post("/c/<public_id>/messages/<int:message_id>/again")
+@question_limits
+def again(public_id: str, message_id: int) -> BaseResponse:
+    """Have the model answer the last question once more."""
+    own = own_conversation(public_id)
+    services().answerer.again(own, message_id, asker())
+    return _as_it_stands(own)
 
 
 @bp.post("/language")
@@ -137,21 +185,14 @@ def _history(current: Conversation | None) -> list[dict[str, Any]]:
     if known is None:
         return []
     with services().database.read() as rows:
-        own = conversations.recent_of_visitor(rows, known)
-    now = datetime.now(UTC)
-    return [
-        {
-            "public_id": item.public_id,
-            "title": item.title,
-            "when": day_name(item.active_at, now),
-            "current": current is not None and item.id == current.id,
-        }
-        for item in own
-    ]
+        return grouped(conversations.recent_of_visitor(rows, known), current)
 
 
 def _opening() -> Opening:
-    return Opening(visitor(), "page", language())
+    if not in_frame():
+        return Opening(visitor(), "page", language())
+    page = session.get("page")
+    return Opening(visitor(), "widget", language(), (page[0], page[1]) if page else None)
 
 
 def _opened(conversation: Conversation) -> Response:
@@ -171,15 +212,27 @@ def appended(turn: Turn) -> Response:
     """The turn behind the message before it; ignored by a page whose socket was faster."""
     with services().database.read() as rows:
         before = messages.thread(rows, turn.conversation.id, limit=1, before_id=turn.question.id)
-    after = before[0].id if before else 0
-    views = [view_of(turn.question), view_of(turn.answer)]
-    return Response(append_frame(turn.conversation, after, views) + notice(""))
+    after, day = (before[0].id, view_of(before[0]).day) if before else (0, None)
+    views = [view_of(message) for message in (turn.question, turn.answer) if message]
+    return Response(append_frame(turn.conversation, after, views, day) + notice(""))
 
 
 def _refused(where: Conversation | None, problem: Problem) -> Response:
     """A question that was not taken: without JavaScript the page comes back with what was typed."""
     state = chat_state(where) | {"notice": problem.detail, "draft": request.form.get("text", "")}
+    state |= {"suggested": problem.suggested, "public_id": where.public_id if where else "new"}
     return mark(Response(render_template("chat/page.html", **state)), problem)
+
+
+def _as_it_stands(conversation: Conversation) -> BaseResponse:
+    """The whole thread, of which more than the end has changed."""
+    if not request.headers.get("HX-Request"):
+        return redirect(url_for(".conversation", public_id=conversation.public_id), code=303)
+    with services().database.read() as rows:
+        thread = messages.thread(rows, conversation.id)
+        votes = feedback.of_messages(rows, known_visitor(), [message.id for message in thread])
+    runs = services().answerer.feeds.runs(conversation.public_id)
+    return Response(thread_frame(conversation, views_of(thread, runs, votes)) + notice(""))
 
 
 def _done(conversation: Conversation) -> BaseResponse:

@@ -29,7 +29,7 @@ def _preflight() -> Response | None:
 def _mark(response: Response) -> Response:
     if not request.path.startswith(_PREFIXES):
         return response
-    response.headers.add("Vary", "Origin")
+    response.vary.add("Origin")
     if _concerned():
         response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         response.headers["Access-Control-Allow-Methods"] = "GET, POST"

@@ -22,7 +22,7 @@ from werkzeug.exceptions import (
 )
 
 from webchat.answering.completions import ModelUnavailable, ShareTaken, TooLong
-from webchat.answering.pipeline import Busy, StillAnswering
+from webchat.answering.pipeline import Busy, NotTheLast, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
 from webchat.web.fragments import failure_sentence, notice
 from webchat.web.limits import seconds_to_wait
@@ -54,6 +54,8 @@ def mark(response: Response, problem: Problem) -> Response:
     response.headers["Cache-Control"] = "no-store"
     if problem.retry_after is not None:
         response.headers["Retry-After"] = str(problem.retry_after)
+    if problem.code:
+        response.headers["Problem-Code"] = problem.code  # what the page's script goes by
     if problem.status == HTTPStatus.UNAUTHORIZED and _for_openai_clients():
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
@@ -64,7 +66,7 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case Problem():
             problem = error
-        case Busy() | StillAnswering() | ModelUnavailable() | ShareTaken() | TooLong():
+        case Busy() | StillAnswering() | NotTheLast() | ModelUnavailable() | ShareTaken() | TooLong():
             problem = _no_answer(error)
         case StorageUnavailable():
             sentence = _("We cannot save anything right now, so nothing was sent. Please try again later.")
@@ -82,14 +84,22 @@ def problem_of(error: Exception) -> Problem:
     return problem
 
 
-def _no_answer(error: Busy | StillAnswering | ModelUnavailable | ShareTaken | TooLong) -> Problem:
+def _no_answer(error: Busy | StillAnswering | NotTheLast | ModelUnavailable | ShareTaken | TooLong) -> Problem:
     match error:
         case Busy():
             sentence = _("Many people are asking right now. Please try again in a moment.")
-            return Problem(503, sentence, retry_after=error.retry_after)
+            return Problem(
+                503,
+                sentence,
+                retry_after=error.retry_after,
+                code="busy",
+                suggested=[each.question for each in error.near],
+            )
         case StillAnswering():
             sentence = _("The last answer is still being written. Wait for it or stop it, then send again.")
-            return Problem(409, sentence)
+            return Problem(409, sentence, code="still_answering")
+        case NotTheLast():
+            return Problem(409, _("Something was said after this, so it stays as it is. Ask below instead."))
         case ModelUnavailable():
             return Problem(503, failure_sentence("no_model"), retry_after=5)
         case ShareTaken():  # happens to programs only, in English
@@ -159,7 +169,8 @@ def _body(problem: Problem) -> Response:
     if request.path.startswith(_API_PREFIXES):
         return _problem_json(problem)
     if request.headers.get("HX-Request"):
-        return Response(notice(problem.detail), mimetype="text/html")
+        public_id = (request.view_args or {}).get("public_id", "new")
+        return Response(notice(problem.detail, problem.suggested, public_id), mimetype="text/html")
     if request.accept_mimetypes.best_match(["text/html", "application/json"]) == "application/json":
         return _problem_json(problem)
     return Response(

@@ -15,15 +15,17 @@ from flask_babel import force_locale, ngettext
 from flask_babel import gettext as _
 from markupsafe import Markup, escape
 
+from webchat.answering import hands
 from webchat.answering.choosing import CHOSEN
+from webchat.answering.following import failure_of
 from webchat.answering.normalise import language_of
-from webchat.answering.pipeline import failure_of
 from webchat.storage.tables import RETRYABLE, UNFINISHED
 from webchat.web.i18n import LOCALE_OF, language, local_time
 from webchat.web.markdown import render_markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import date
 
     from webchat.answering.events import Failure, Queued
     from webchat.answering.feed import Run
@@ -45,10 +47,18 @@ class MessageView:
 
     Attributes:
         html: the text rendered; None while it still grows.
+        can_be_edited: as long as nothing was asked after it; the page hides the button then, and the server refuses.
+        can_go_again: likewise.
         go_on: how to ask for the rest of an answer that ended at its limit; None for any other.
         suggestions: what the question may have meant. An official answer has its next best, shown when it was not
             what was asked.
         matched: the shop's question that was answered, where the visitor's was another; None for any other.
+        replaced: another message has come in its place.
+        handed: it tells that somebody else answers from now on.
+        can_ask_assistant: and that it is an operator, who still does.
+        asks_how_it_was: and that it was an operator until now; the vote on it is about them.
+        to_person: it sends the visitor to a person, so the way there stands under it.
+        day: in the shop's zone.
         vote: what the visitor thinks of this answer, if they have said so.
     """
 
@@ -62,16 +72,24 @@ class MessageView:
     model: str | None
     time: str
     datetime: str
-    queue_note: str | None
+    queue_note: Markup | None
     failure: str | None
     go_on: str | None
     can_retry: bool
     can_stop: bool
+    can_be_edited: bool
+    can_go_again: bool
     can_vote: bool
     suggestions: tuple[SuggestionView, ...]
     matched: str | None
     chosen: bool
     vote: Feedback | None
+    replaced: bool
+    handed: bool
+    can_ask_assistant: bool
+    asks_how_it_was: bool
+    to_person: bool
+    day: date
 
 
 def views_of(
@@ -85,7 +103,8 @@ def view_of(message: Message, run: Run | None = None, vote: Feedback | None = No
     """A message as it stands now: the row, the live text of the run that makes it, the visitor's vote on it."""
     unfinished = message.status in UNFINISHED
     answer = message.role != "visitor"
-    text = run.text if run else message.text
+    change = hands.change_of(message)
+    text = hands.sentence(change, language()) if change else run.text if run else message.text
     return MessageView(
         id=message.id,
         role=message.role,
@@ -102,12 +121,20 @@ def view_of(message: Message, run: Run | None = None, vote: Feedback | None = No
         go_on=_asking_for_the_rest(text) if message.finish_reason == "length" else None,
         can_retry=answer and message.status in RETRYABLE,
         can_stop=unfinished,
+        can_be_edited=not answer and message.reason is None,  # typed here, and not chosen or left with a request
+        can_go_again=answer and message.source == "model" and message.status == "done",
         # Not where Stop was pressed: its second click would be a vote.
-        can_vote=answer and message.status == "done",
+        can_vote=answer and message.status == "done" and change is None,
         suggestions=_suggestions(message, vote),
         matched=_matched(message),
         chosen=message.role == "visitor" and message.reason == CHOSEN,
         vote=vote,
+        replaced=message.replaced_by is not None,
+        handed=change is not None,
+        can_ask_assistant=change == "hands: taken",
+        asks_how_it_was=change in hands.ENDS,
+        to_person=(message.reason or "").startswith("handoff: "),
+        day=local_time(message.created_at).date(),
     )
 
 
@@ -150,12 +177,14 @@ def source_label(source: str | None) -> str | None:
     return labels.get(source or "")
 
 
-def queue_note(queued: Queued) -> str | None:
+def queue_note(queued: Queued) -> Markup | None:
     """A sentence about the queue; None when it is this one's turn next."""
     if not queued.position:
         return None
     people = ngettext("%(num)d person is ahead of you", "%(num)d people are ahead of you", queued.position)
-    return _("%(people)s, about %(seconds)d seconds", people=people, seconds=max(1, round(queued.eta_seconds)))
+    # By itself, so that the page can count it down.
+    seconds = Markup('<span class="eta">{}</span>').format(max(1, round(queued.eta_seconds)))
+    return escape(_("%(people)s, about %(seconds)s seconds")) % {"people": people, "seconds": seconds}
 
 
 def failure_sentence(failure: Failure) -> str:
@@ -177,9 +206,15 @@ def thread_frame(conversation: Conversation, views: Sequence[MessageView]) -> st
     return _partial("#thread", "outerMorph", html)
 
 
-def append_frame(conversation: Conversation, after: int, views: Sequence[MessageView]) -> str:
-    """New messages behind message ``after`` (0: at the beginning)."""
-    html = render_template("chat/_turn.html", conversation=conversation, messages=views)
+def gone_frames() -> list[str]:
+    """In place of a conversation that was deleted in another tab: that it was, and nothing of it."""
+    nothing = render_template("chat/_thread.html", conversation=None, messages=[])
+    return [_partial("#thread", "outerHTML", nothing), notice(_("This conversation was deleted."))]
+
+
+def append_frame(conversation: Conversation, after: int, views: Sequence[MessageView], day_before: date | None) -> str:
+    """New messages behind message ``after`` (0: at the beginning), which was written on ``day_before``."""
+    html = render_template("chat/_turn.html", conversation=conversation, messages=views, day_before=day_before)
     return _partial(f"#tail-{after}", "outerHTML", html)
 
 
@@ -201,9 +236,10 @@ def text_frame(message_id: int, text: str) -> str:
     return _partial(f"#m-{message_id}-text", "beforeend", escape(text))
 
 
-def notice(sentence: str) -> str:
-    """A sentence above the question box; an empty one clears it."""
-    return _partial("#notice", "innerHTML", render_template("chat/_notice.html", notice=sentence))
+def notice(sentence: str, suggested: Sequence[str] = (), public_id: str = "new") -> str:
+    """A sentence above the question box, with questions to ask instead; an empty one clears it."""
+    html = render_template("chat/_notice.html", notice=sentence, suggested=suggested, public_id=public_id)
+    return _partial("#notice", "innerHTML", html)
 
 
 def socket_frame(partials: Iterable[str]) -> str:

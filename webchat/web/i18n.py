@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from flask import Flask, has_request_context, request, session
-from flask_babel import Babel, get_locale
+from flask_babel import Babel, format_date, get_locale
 from flask_babel import gettext as _
 
 from webchat.web.services import services
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import date
 
     from webchat.storage.tables import Language
 
@@ -24,7 +25,7 @@ def register_languages(app: Flask) -> None:
     """Translate every page of the application."""
     app.config["BABEL_DEFAULT_LOCALE"] = "zh_CN"
     Babel(app, locale_selector=_choose_locale)
-    app.context_processor(lambda: {"locale": locale()})
+    app.context_processor(lambda: {"locale": locale(), "full_date": full_date, "today": today})
 
 
 def locale() -> str:
@@ -43,9 +44,24 @@ def local_time(moment: datetime) -> datetime:
     return moment.astimezone(ZoneInfo(services().settings.timezone))
 
 
+def days_ago(moment: datetime, now: datetime) -> int:
+    """How many midnights of the shop's zone lie between a moment and now."""
+    return (local_time(now).date() - local_time(moment).date()).days
+
+
+def full_date(day: date) -> str:
+    """A day with its weekday, as a line between two days of a conversation says it."""
+    return format_date(day, "full")
+
+
+def today() -> date:
+    """The present day in the shop's zone."""
+    return local_time(datetime.now(UTC)).date()
+
+
 def day_name(moment: datetime, now: datetime) -> str:
     """Today, yesterday, or the date, as a list of conversations says it."""
-    days = (local_time(now).date() - local_time(moment).date()).days
+    days = days_ago(moment, now)
     if days <= 0:
         return local_time(moment).strftime("%H:%M")
     if days == 1:

@@ -14,7 +14,10 @@ from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from markdown_it.rules_core import StateCore
+    from markdown_it.token import Token
 
 _TAGS = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr",
@@ -53,8 +56,20 @@ _markdown.add_render_rule("table_close", lambda *_: "</table></div>")
 _HIGHEST, _LOWEST = 2, 6  # the page's own title is the only heading of the first level
 
 
+def _is_empty_heading(tokens: Sequence[Token], place: int, token: Token) -> bool:
+    if token.type != "inline" or tokens[place - 1].type != "heading_open":
+        return False
+    return not any(part.content.strip() for part in token.children or () if part.type in ("text", "code_inline"))
+
+
 def _outline(state: StateCore) -> None:
-    """Headings one level below those they stand under, whatever levels were written: none is left out on the page."""
+    """Headings one level below those they stand under, whatever levels were written: none is left out on the page.
+
+    A heading without words, as a model may write one, is dropped: who listens would hear of it, and of nothing in it.
+    """
+    empty = [place - 1 for place, token in enumerate(state.tokens) if _is_empty_heading(state.tokens, place, token)]
+    for opening in reversed(empty):
+        del state.tokens[opening : opening + 3]
     above: list[str] = []
     for token in state.tokens:
         if token.type == "heading_open":

@@ -32,7 +32,7 @@ def form_question() -> tuple[str, str]:
     """
     if request.mimetype != _FORM:  # in other encodings wrong bytes would become question marks unseen
         raise Problem(400, _("There is no question in the request."))
-    return clean_question(request.form.get("text")), _client_id(request.form.get("client_id"))
+    return clean_question(request.form.get("text")), client_id(request.form.get("client_id"))
 
 
 def json_body() -> Mapping[str, Any]:
@@ -70,6 +70,15 @@ def clean_question(text: object) -> str:
     if len(text) > limit:
         raise _too_long(len(text), limit)
     return text
+
+
+def clean_line(text: str) -> str:
+    """A line fit to be stored and shown.
+
+    Raises:
+        Problem: 400 when nothing is left of it.
+    """
+    return clean_question(" ".join(text.split()))
 
 
 def clean_comment(text: str) -> str:
@@ -117,7 +126,12 @@ def require_utf8_form() -> None:
         raise Problem(400, _("The text is not valid UTF-8.")) from None
 
 
-def _client_id(value: str | None) -> str:
+def client_id(value: str | None) -> str:
+    """The sender's name for what is sent.
+
+    Raises:
+        Problem: 400 when there is none.
+    """
     if value is None or not _CLIENT_ID.fullmatch(value):
         raise Problem(400, _("This page is too old to send from. Reload it and send again."))
     return value

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 import structlog
 from flask import g, request
-from flask.sessions import SecureCookieSessionInterface
 from flask_babel import gettext as _
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -21,6 +20,7 @@ from webchat.config import LARGEST_BODY, ConfigurationError
 from webchat.web.problems import Problem
 from webchat.web.questions import require_utf8_form
 from webchat.web.services import services
+from webchat.web.sessions import in_frame, register_sessions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,13 +35,6 @@ csrf = CSRFProtect()
 _YEAR = 365 * 24 * 3600
 _QUIET = ("/healthz", "/readyz", "/metrics", "/static/")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
-
-
-class _SessionCookie(SecureCookieSessionInterface):
-    """Flask's signed cookie, kept off plain HTTP by browsers that came over HTTPS; a shop may start without it."""
-
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 - Flask calls it so
-        return request.is_secure
 
 
 def secure(app: Flask, settings: Settings) -> None:
@@ -61,7 +54,7 @@ def secure(app: Flask, settings: Settings) -> None:
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]  # the documented way
-    app.session_interface = _SessionCookie()
+    register_sessions(app)
     app.before_request(_begin)
     app.before_request(_refuse_foreign_origins)
     app.before_request(require_utf8_form)
@@ -127,10 +120,13 @@ def _finish(response: Response) -> Response:
 
 def _policy() -> str:
     nonce = csp_nonce()
+    # Where the widget is shown; browsers show it nowhere else.
+    ancestors = " ".join(("'self'", *services().settings.allowed_origins)) if in_frame() else "'none'"
     return (
         f"default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src 'self' data:; "
         "connect-src 'self'; font-src 'self'; "
-        "manifest-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "manifest-src 'self'; worker-src 'self'; form-action 'self'; base-uri 'none'; "
+        f"frame-ancestors {ancestors}"
     )
 
 

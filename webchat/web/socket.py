@@ -10,7 +10,9 @@ from __future__ import annotations
 import socket
 import struct
 import threading
+import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -24,7 +26,15 @@ from wsproto.utilities import LocalProtocolError
 from webchat.storage import feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.storage.tables import UNFINISHED
-from webchat.web.fragments import append_frame, message_frame, socket_frame, text_frame, thread_frame, views_of
+from webchat.web.fragments import (
+    append_frame,
+    gone_frames,
+    message_frame,
+    socket_frame,
+    text_frame,
+    thread_frame,
+    views_of,
+)
 from webchat.web.problems import Problem
 from webchat.web.security import same_or_allowed_origin
 from webchat.web.services import services
@@ -32,6 +42,7 @@ from webchat.web.visitors import own_conversation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import date
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
     from flask import Flask
@@ -50,10 +61,21 @@ _UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a 
 _STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
 _MOST_OF_ONE_VISITOR = 12  # open pages; one visitor must not take the places of all
 _LARGEST_FRAME = 1  # byte; nothing is expected of clients, and 0 would mean no limit
-# Close codes, RFC 6455 and IANA registry.
-_GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT = 1012, 1008, 1011
+_RESTED = 10.0  # seconds of quiet after which a socket may give way to another
+# Close codes, RFC 6455 and IANA registry; the last one is ours, and known to chat.js.
+_GOING_ON_ELSEWHERE, _NOTHING_EXPECTED, _OUR_FAULT, _GONE, _ASLEEP = 1012, 1008, 1011, 1000, 4000
 
 bp = Blueprint("socket", __name__)
+
+
+@dataclass(eq=False)
+class Place:
+    """A socket that is open, whose it is, and since when (monotonic seconds) it has had nothing to say."""
+
+    ws: Server
+    visitor_id: str | None
+    quiet_since: float = field(default_factory=time.monotonic)
+    answering: bool = False
 
 
 class OpenSockets:
@@ -62,29 +84,47 @@ class OpenSockets:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._lock = threading.Lock()
-        self._open: dict[Server, str | None] = {}  # with the visitor of each
+        self._open: dict[Server, Place] = {}
         self._closed = False
 
     def __len__(self) -> int:
         """How many are open."""
         return len(self._open)
 
-    def full_for(self, visitor_id: str | None) -> bool:
-        """Whether one more would be too many, in all or of this visitor."""
+    def make_room(self, visitor_id: str | None) -> bool:
+        """Whether one more fits, of this visitor and in all; a page that has been quiet for long gives way.
+
+        Such a page opens its socket again as soon as somebody touches it, and is then sent the thread as it stands.
+        """
         with self._lock:
-            of_visitor = sum(other == visitor_id for other in self._open.values())
-            return self._closed or len(self._open) >= self._limit or of_visitor >= _MOST_OF_ONE_VISITOR
+            if self._closed:
+                return False
+            places = list(self._open.values())
+            of_visitor = [place for place in places if place.visitor_id == visitor_id]
+            if len(of_visitor) >= _MOST_OF_ONE_VISITOR:
+                places = of_visitor
+            elif len(places) < self._limit:
+                return True
+            now = time.monotonic()
+            quiet = [place for place in places if not place.answering and now - place.quiet_since >= _RESTED]
+            if not quiet:
+                return False
+            longest = min(quiet, key=lambda place: place.quiet_since)
+            del self._open[longest.ws]  # its thread ends a moment later
+        hang_up(longest.ws, _ASLEEP)
+        return True
 
     @contextmanager
-    def holding(self, ws: Server, visitor_id: str | None) -> Iterator[None]:
+    def holding(self, ws: Server, visitor_id: str | None) -> Iterator[Place]:
         """Count a socket, and hang up when the block ends, however it ends."""
+        place = Place(ws, visitor_id)
         with self._lock:
-            self._open[ws] = visitor_id
+            self._open[ws] = place
             late = self._closed
         try:
             if late:
                 hang_up(ws, _GOING_ON_ELSEWHERE)
-            yield
+            yield place
         finally:
             with self._lock:
                 self._open.pop(ws, None)
@@ -129,16 +169,16 @@ def _admit() -> None:
     if request.headers.get("Sec-WebSocket-Version") != "13" or "Sec-WebSocket-Key" not in request.headers:
         raise Problem(400, _("The request cannot be read."))
     g.conversation = own_conversation(request.args.get("conversation", ""))
-    if open_sockets().full_for(g.conversation.visitor_id):
+    if not open_sockets().make_room(g.conversation.visitor_id):
         raise Problem(503, _("Too many pages are open right now."), retry_after=5)
 
 
 @Sock(bp).route("/ws")
 def _watch(ws: Server) -> None:
-    with open_sockets().holding(ws, g.conversation.visitor_id):
+    with open_sockets().holding(ws, g.conversation.visitor_id) as place:
         try:
             _set_patience(ws.sock)
-            _send_changes(ws, g.conversation)
+            _send_changes(place, g.conversation)
         except (ConnectionClosed, LocalProtocolError, OSError):
             pass  # the page is gone; its conversation goes on
         except StorageUnavailable as error:
@@ -148,19 +188,28 @@ def _watch(ws: Server) -> None:
             hang_up(ws, _OUR_FAULT)
 
 
-def _send_changes(ws: Server, conversation: Conversation) -> None:
+def _send_changes(place: Place, conversation: Conversation) -> None:
+    ws = place.ws
     with services().answerer.feeds.watch(conversation.public_id, ws.event) as feed:
         watcher = _Watcher(conversation, feed)
         _send(ws, socket_frame(watcher.whole_thread()))
+        place.answering = watcher.is_awaited
         while ws.connected:
             quiet = not ws.event.wait(_HEARTBEAT)
             ws.event.clear()
             if ws.incoming_message_len or ws.input_buffer:
                 hang_up(ws, _NOTHING_EXPECTED)
                 return
+            if feed.closed:
+                _send(ws, socket_frame(gone_frames()))
+                hang_up(ws, _GONE)
+                return
             partials = watcher.catch_up()
             if quiet:
                 partials += watcher.look_elsewhere()
+            place.answering = watcher.is_awaited
+            if partials:
+                place.quiet_since = time.monotonic()
             if partials or quiet:
                 _send(ws, socket_frame(partials) if partials else "{}")
 
@@ -180,10 +229,16 @@ class _Watcher:
         self._feed = feed
         self._cursor = 0
         self._last_id = 0
+        self._last_day: date | None = None  # of the last message
         self._shown: set[int] = set()
         self._sent: dict[int, int] = {}  # characters of growing text, by message
         self._queued: dict[int, Queued | None] = {}
         self._elsewhere: set[int] = set()  # unfinished answers that are not written by this process
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether an answer is on its way."""
+        return bool(self._elsewhere or self._feed.runs())
 
     def whole_thread(self) -> list[str]:
         """The thread as it stands, as partials."""
@@ -197,7 +252,9 @@ class _Watcher:
         self._sent.clear()
         self._elsewhere.clear()
         noted = {message.id: self._note(message, runs) for message in thread}
-        return [thread_frame(self._conversation, views_of(thread, noted, votes))]
+        views = views_of(thread, noted, votes)
+        self._last_day = views[-1].day if views else None
+        return [thread_frame(self._conversation, views)]
 
     def catch_up(self) -> list[str]:
         """What has changed since last time, as partials."""
@@ -238,7 +295,8 @@ class _Watcher:
         self._shown.update(view.id for view in views)
         # The answer to its POST may have put the turn on the page already, as it was before all this.
         again = [message_frame(self._conversation, view) for view in views if view.source == "model"]
-        return [append_frame(self._conversation, after, views), *again]
+        day, self._last_day = self._last_day, views[-1].day
+        return [append_frame(self._conversation, after, views, day), *again]
 
     def _growth(self, run: Run) -> list[str]:
         text, sent = run.text, self._sent.get(run.message_id)

@@ -51,10 +51,15 @@ def chat() -> Response:
     continued = session_id(body)
     where = open_to_holder(continued) if continued else Opening(None, "api", "zh" if has_han(text) else "en")
     turn = services().answerer.answer(where, text, uuid.uuid4().hex, Asker(None, get_remote_address()))
-    events = services().answerer.follow(turn.conversation, turn.answer.id)
+    events = services().answerer.follow(turn.conversation, turn.answer.id) if turn.answer else _left_to_person()
     response = Response(stream_with_context(_lines(turn, events)), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"  # proxies would collect the words
     return response
+
+
+def _left_to_person() -> Iterator[Event]:
+    """An operator has taken the conversation: their words come when they do, among its messages."""
+    yield Finished("human", "stop")
 
 
 def _lines(turn: Turn, events: Iterator[Event]) -> Iterator[str]:
@@ -77,7 +82,7 @@ def _end(turn: Turn, event: Finished | Failed) -> dict[str, Any]:
     if isinstance(event, Finished):
         return {"source": event.source, "finish_reason": event.finish_reason}
     error = failure_sentence(event.failure)
-    return {"source": turn.answer.source, "finish_reason": "error", "error": error}
+    return {"source": turn.answer.source if turn.answer else "human", "finish_reason": "error", "error": error}
 
 
 def _pieces(text: str) -> Iterator[str]:

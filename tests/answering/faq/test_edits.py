@@ -75,6 +75,22 @@ def test_an_entry_that_is_gone_never_answers_again_whatever_the_index_thinks(dat
     assert index.find("怎么换货").answer is None
 
 
+def test_an_import_after_a_single_edit_is_found_too(database, index):
+    with database.write() as session:
+        faq.add_batch(session, [faq.NewEntry([f"第一批问题 {n}"], f"甲{n}") for n in range(1000)], "first")
+    index.find("x")
+    assert index.settle()
+    with database.write() as session:
+        faq.create(session, phrasings=["单独的一个"], answer="丙")
+    assert index.find("单独的一个").answer.answer == "丙"
+    assert index.settle()
+    with database.write() as session:
+        faq.add_batch(session, [faq.NewEntry([f"第二批问题 {n}"], f"乙{n}") for n in range(600)], "second")
+    index.find("x")
+    assert index.settle()
+    assert index.find("第二批问题 7").answer.answer == "乙7"
+
+
 def test_an_import_is_found_and_its_removal_too(database, index):
     assert index.find("第5件商品多少钱").band == "abstain"
     entries = [faq.NewEntry([f"第{number}件商品多少钱"], f"{number} 元") for number in range(2000)]

@@ -56,6 +56,14 @@ def test_any_other_question_meets_nothing(database, index, question):
     assert index.find(question).answer is None
 
 
+def test_two_questions_in_one_message_are_both_offered(database, index):
+    entries = [add(database, text) for text in ("什么时候发货", "怎么开发票", "门店在哪里", "怎么修改地址")]
+    found = index.find("什么时候发货呀，另外怎么开发票呢")
+    assert found.band == "suggest"
+    assert [each.entry_id for each in found.suggestions] == [entries[0].id, entries[1].id]
+    assert index.find("什么时候发货呀，怎么样才能学会游泳").answer.entry_id == entries[0].id
+
+
 def test_an_empty_faq_answers_nothing(index):
     assert index.find("怎么退货").band == "abstain"
 

@@ -1,5 +1,6 @@
 """What a change of the FAQ would do is what it does."""
 
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -73,6 +74,23 @@ def test_the_better_phrasing_of_another_entry_is_a_change(database, index, entri
         faq.set_status(session, faq.get(session, entries["运费多少钱"]), "disabled")
     report = rehearsed(database, index, entries["保修期多长"], "保修期多长", "运费多少钱呢")
     assert changes(report, "new") == [("运费多少钱呢", 1, "", "保修期多长")]
+
+
+def test_an_entry_takes_its_own_words_back_without_a_warning(database, index, entries):
+    number = entries["保修期多长"]
+    said(database, "运费多少钱的保修", source="faq", entry=entries["运费多少钱"])
+    report = rehearsed(database, index, number, "保修期多长", "运费多少钱的保修")
+    (change,) = report.changes
+    assert (change.after, change.meant) == ("保修期多长", True)
+    assert not report.takes_something_away
+
+
+def test_what_was_asked_after_different_questions_and_ends_alike_is_one_line(database, index):
+    for before in ("你好呀你好", "在吗在吗在吗"):
+        said(database, before, visitor=before)
+        said(database, "能开发票吗", visitor=before, **REFUSED)
+    report = rehearsed(database, index, rehearsal.NEW, "能不能开发票", "能开发票吗")
+    assert changes(report, "new") == [("能开发票吗", 2, "", "能不能开发票")]
 
 
 def test_what_entries_must_and_must_not_answer_is_asked_of_all_of_them(database, index, entries):
@@ -227,6 +245,28 @@ def test_another_faq_must_answer_what_the_site_must(database, entries):
     theft = [("a", "怎么退货"), ("a", "几点关门"), ("b", "有实体店吗")]
     report = rehearsal.rehearse(database, None, 100, lambda _: None, entries=theft)
     assert [(each.entry, each.question, each.must_hit) for each in report.broken] == [("怎么退货", "几点关门", False)]
+
+
+@pytest.mark.model
+def test_an_edit_that_takes_too_long_to_encode_is_not_rehearsed_and_says_so(
+    database, real_encoders, entries, monkeypatch
+):
+    monkeypatch.setattr(rehearsal, "_PATIENCE", 0.0)
+    said(database, "怎么退货")
+    encoder = open_encoder(real_encoders)
+    with closing(encoder), closing(FaqIndex(database, encoder)) as index:
+        index.start()
+        assert index.settle()
+        phrasings = [Phrasing(rehearsal.NEW, f"第{number}种说法") for number in range(9)]
+        report = rehearsal.of_edit(
+            index,
+            database,
+            encoder,
+            rehearsal.NEW,
+            phrasings=phrasings,
+            required=[Required(rehearsal.NEW, "一", must_hit=True)],
+        )
+    assert (report.asked, report.of, report.checked, report.of_required) == (0, 1, 0, 1)
 
 
 def test_a_question_is_asked_again_with_the_one_before_it(database, entries):

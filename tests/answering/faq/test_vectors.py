@@ -10,7 +10,7 @@ from support.tiny_encoders import unpack_wheels, write_tiny_bert, write_wheels
 
 from webchat.answering.faq import vectors
 from webchat.answering.faq.index import FaqIndex
-from webchat.answering.faq.vectors import forget_unused, vectors_of
+from webchat.answering.faq.vectors import OutOfTime, Remembering, forget_unused, vectors_of
 from webchat.config import load_settings
 from webchat.engine.encoders import open_encoder
 from webchat.engine.generation import EngineUnavailable
@@ -68,19 +68,38 @@ def test_another_encoders_vectors_are_not_taken_for_ours(database, encoder, tmp_
         assert stored.digests(session, encoder.name) == set()
 
 
-def test_who_is_interrupted_goes_on_where_it_stopped(database, encoder, monkeypatch):
-    monkeypatch.setattr(vectors, "_TOGETHER", 10)
+def test_who_is_interrupted_goes_on_where_it_stopped(database, encoder):
     texts = [f"第{number}件多少钱" for number in range(35)]
     shown = []
     with pytest.raises(EngineUnavailable):
-        vectors_of(texts, Listening(encoder, calls=2), database, lambda *done: shown.append(done))
+        vectors_of(texts, Listening(encoder, calls=2), database, lambda *done: shown.append(done), together=10)
     assert shown == [(10, 35), (20, 35)]
     listening = Listening(encoder)
-    assert vectors_of(texts, listening, database).shape[0] == 35
+    assert vectors_of(texts, listening, database, together=10).shape[0] == 35
     assert sum(map(len, listening.asked)) == 15
 
 
-def test_what_nothing_needs_is_kept_for_an_undo_until_it_is_more_than_what_is_needed(database, encoder):
+def test_what_is_not_encoded_in_time_is_said_and_the_next_try_comes_further(database, encoder):
+    texts, listening = [f"第{number}个说法" for number in range(9)], Listening(encoder)
+    remembering = Remembering(listening, database)
+    for _ in range(2):
+        with pytest.raises(OutOfTime):
+            remembering.encode_until(0, texts)
+    assert remembering.encode_until(0, texts).shape[0] == 9
+    assert [len(each) for each in listening.asked] == [4, 4, 1]
+
+
+def test_what_a_rehearsal_asked_is_still_known_after_a_build(database, encoder):
+    remembering = Remembering(encoder, database)
+    remembering.encode([f"第{number}个问题" for number in range(20)])
+    forget_unused(["一"], encoder, database)
+    listening = Listening(encoder)
+    Remembering(listening, database).encode(["第7个问题"])
+    assert listening.asked == []
+
+
+def test_what_nothing_needs_is_kept_for_an_undo_until_it_is_more_than_what_is_needed(database, encoder, monkeypatch):
+    monkeypatch.setattr(vectors, "_SPARE", 0)
     vectors_of(["一", "二", "三"], encoder, database)
     for texts, left in ((["一", "二"], 3), (["一"], 1)):
         forget_unused(texts, encoder, database)

@@ -159,10 +159,12 @@ def test_questions_that_mean_the_same_come_together(settings, database, real_enc
         assert [new.question for new in inbox.news(session).questions] == ["营业时间"], "it is lost"
 
 
-def test_a_learner_without_a_database_says_so_and_goes_on(tmp_path, monkeypatch, capsys):
+def test_a_learner_without_a_database_says_so_and_goes_on(tmp_path, monkeypatch, capsys, caplog):
     monkeypatch.setattr("webchat.answering.learning.learner._EVERY", 0.01)
     learner = Learner(Database(f"sqlite:///{tmp_path}/none.db"), None)
     learner.start()
-    wait_until(lambda: "will be tried again" in capsys.readouterr().out)
+    wait_until(
+        lambda: "will be tried again" in caplog.text + capsys.readouterr().out
+    )  # before and after it was configured
     assert learner._thread.is_alive()
     learner.close()

@@ -42,6 +42,24 @@ def test_a_change_is_stored_noted_and_holds_for_the_next_question(lin, database)
     assert "Ring the bell." in lin.ask("write a poem")
 
 
+@pytest.mark.parametrize(
+    ("hours", "sentence"),
+    [
+        ("每天 0:00-24:00", "现在是人工服务时间。"),
+        ("每天 9:00-9:01\r\n休 2000-01-01 - 2000-12-31", "人工服务时间"),
+        ("", ""),
+    ],
+)
+def test_who_wants_a_person_is_told_when_there_is_one(lin, stranger, hours, sentence):
+    change(lin, mode="careful", hours=hours)
+    page = text_of(stranger.get("/c/new/person", headers={"Accept-Language": "zh"}))
+    assert sentence in page
+    assert ("人工服务时间" in page) is bool(hours)
+    wish = {"what": "杯子碎了", "contact": "138", "consent": "1", "client_id": "request-1"}
+    thread = stranger.follow(stranger.post("/c/new/person", **wish))
+    assert ("staff are" in thread or "人工服务时间" in thread) is bool(hours)
+
+
 def test_the_last_change_can_be_taken_back_once(lin, database):
     change(lin, contact_en="Ring the bell.")
     assert "It is as it was before." in lin.follow(lin.post("/admin/answers/undo"))
@@ -77,6 +95,8 @@ def test_of_two_operators_the_second_sees_what_the_first_has_saved(lin, wei, dat
         ({"banned": "a\x00b"}, "Control characters"),
         ({"contact_en": "x" * 200}, "Use at most 199 characters"),
         ({"contact_zh": "a\x07"}, "Control characters"),
+        ({"hours": "周一 9:00-18:00\r\n随时"}, "Line 2 cannot be read"),
+        ({"hours": "\n".join(f"休 {year}-01-01" for year in range(2000, 2041))}, "At most 40 lines fit"),
     ],
 )
 def test_what_cannot_be_saved_is_said_and_kept(lin, database, fields, sentence):

@@ -8,9 +8,13 @@ from html import escape, unescape
 from threading import Barrier
 from zoneinfo import ZoneInfo
 
+import pytest
 from admin_cast import HTMX, actions, all_entries, stamp_in, stored, text_of
 
+from webchat.config import LARGEST_BODY
 from webchat.storage import audit, faq
+from webchat.web.admin.entries import MAX_QUESTIONS
+from webchat.web.admin.forms import MAX_ANSWER_CHARS, MAX_PHRASING_CHARS
 
 
 def test_a_new_entry_answers_the_next_visitor(lin, stranger, database):
@@ -65,6 +69,25 @@ def test_a_disabled_entry_answers_nobody_until_it_is_published_again(lin, strang
     lin.follow(lin.post(path, status="published"))
     assert "七天内" in stranger.ask("怎么退货")
     assert actions(database)[:2] == [("lin", "faq.published"), ("lin", "faq.disabled")]
+
+
+def test_who_silences_an_entry_is_told_which_other_answers_in_its_place(lin, stranger, entry, database):
+    with database.write() as session:
+        texts = ["退货流程是怎样的呢", "什么时候发货", "可以开发票吗", "门店在哪里", "会员有什么好处"]
+        for text in texts:
+            faq.create(session, phrasings=[text], answer="好的。")
+    for question in ("退货流程", "怎么退货"):
+        stranger.ask(question)
+    answer = lin.follow(lin.post(f"/admin/faq/{entry.id}/status", status="disabled"))
+    assert "“退货流程” is answered by “退货流程是怎样的呢” now." in answer
+
+
+def test_a_save_says_when_an_entry_answers(lin, database):
+    for dates, sentence in (
+        ({"valid_until": "2020-01-01T00:00"}, "Its time is over"),
+        ({"valid_from": "2090-01-01T00:00"}, "from the time on"),
+    ):
+        assert sentence in lin.follow(lin.add(f"问题 {sentence}", "好的。", publish="1", **dates))
 
 
 def test_htmx_gets_the_changed_row_and_a_notice(lin, entry):
@@ -428,3 +451,42 @@ def test_the_page_offers_what_can_be_done_with_the_example(lin):
     page = text_of(lin.get("/admin/faq"))
     assert "Remove the example FAQ" in page
     assert "Load the example FAQ" not in page
+
+
+def test_a_form_that_is_too_large_is_refused_and_no_fault_of_ours(lin):
+    assert lin.post("/admin/faq/new", answer="退" * LARGEST_BODY).status_code == 413
+
+
+def test_an_entry_with_all_its_fields_full_is_stored(lin, database):
+    """Of characters that take twelve bytes each in a form."""
+
+    def lines(what: str) -> str:
+        return "\n".join(f"{what}{line:02}".ljust(MAX_PHRASING_CHARS, "🛶") for line in range(MAX_QUESTIONS))
+
+    fields = {
+        "phrasings": lines("a"),
+        "negatives": lines("b"),
+        "must_hit": lines("c"),
+        "must_not_hit": lines("d"),
+        "answer": "🛶" * MAX_ANSWER_CHARS,
+    }
+    lin.follow(lin.post("/admin/faq/new", publish="1", anyway="1", **fields))
+    (entry,) = all_entries(database)
+    assert (len(entry.phrasings), entry.answer) == (MAX_QUESTIONS, fields["answer"])
+    page = lin.get(f"/admin/faq/{entry.id}").text
+    assert all(f"{what}49🛶" in page for what in "abcd")
+
+
+def test_a_form_that_is_sent_twice_adds_one_entry(lin, database):
+    form = stamp_in(lin.get("/admin/faq/new"))
+    for _ in range(2):
+        assert "Saved" in lin.follow(lin.add("能刻字吗", "可以。", seen=form))
+    assert [entry.question for entry in all_entries(database)] == ["能刻字吗"]
+    lin.follow(lin.add("能刻字吗", "可以。", seen=stamp_in(lin.get("/admin/faq/new"))))
+    assert len(all_entries(database)) == 2
+
+
+@pytest.mark.parametrize("sign", ["\u202e", "\u2066", "\u2028", "\u2029", "\u0000"])
+def test_signs_that_turn_or_break_a_line_are_refused(lin, database, sign):
+    assert lin.add(f"能刻{sign}字吗", "可以。").status_code == 422
+    assert all_entries(database) == []

@@ -2,9 +2,11 @@
 
 import pytest
 from admin_cast import actions, text_of
+from sqlalchemy import select
 from support.said import REFUSED, chose, not_what_was_asked, said
 
 from webchat.storage import faq, inbox
+from webchat.storage.tables import Case, Conversation, InboxGroup
 
 
 @pytest.fixture
@@ -117,7 +119,7 @@ def test_what_another_entry_answers_is_not_given_twice(database, lin, learn, ent
     learn()
     with database.write() as session:
         faq.set_status(session, faq.get(session, other.id), "published")
-    refused = act(lin, group(database), "join", entry=str(entry.id))
+    refused = act(lin, group(database), "join", entry=str(entry.id), anyway="1")
     assert "answered by “东西不要了怎么弄” already" in lin.follow(refused)
     assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
     assert group(database).group.status == "open"
@@ -143,6 +145,21 @@ def test_a_complaint_becomes_a_negative_and_the_entry_is_silent_at_once(app, dat
     assert index.find(question).answer
 
 
+def test_who_would_silence_more_than_the_complaint_is_told_first(database, lin, learn, entry):
+    with database.write() as session:
+        whole = faq.whole(session, entry.id)
+        whole.cases.append(Case(text="怎么退货退货呢", must_hit=True))
+    answer = said(database, "怎么退货退货", "七天内。", source="faq", entry=entry.id)
+    not_what_was_asked(database, answer)
+    learn()
+    asked = act(lin, group(database), "deny", entry=str(entry.id))
+    assert asked.status_code == 409
+    assert "怎么退货退货呢" in text_of(asked)
+    assert negatives_of(database, entry.id) == []
+    act(lin, group(database), "deny", entry=str(entry.id), anyway="1")
+    assert negatives_of(database, entry.id) == ["怎么退货退货"]
+
+
 def test_a_complaint_about_the_entrys_own_words_changes_nothing(database, lin, learn, entry):
     answer = said(database, "怎么退货?", "七天内。", source="faq", entry=entry.id)
     not_what_was_asked(database, answer)
@@ -164,6 +181,28 @@ def test_a_group_is_put_away_and_comes_back(database, lin, learn):
     assert group(database).group.id == found.group.id
 
 
+def test_an_entry_never_gets_more_wordings_than_its_form_takes(database, lin, learn, entry):
+    with database.write() as session:
+        many = [f"第 {number} 种问法" for number in range(50)]
+        faq.update(session, faq.get(session, entry.id), phrasings=many, answer="七天内可以", group_name="")
+    said(database, "东西不要了怎么弄")
+    learn()
+    assert "at most 50 questions" in lin.follow(act(lin, group(database), "join", entry=str(entry.id)))
+    assert entry_of(database, entry.id)[0] == many
+    assert group(database).group.status == "open"
+
+
+def test_what_was_undone_is_named_even_when_the_group_is_gone(database, lin, learn, entry):
+    said(database, "东西不要了怎么弄")
+    learn()
+    found = group(database)
+    act(lin, found, "join", entry=str(entry.id))
+    with database.write() as session:
+        session.delete(session.get(InboxGroup, found.group.id))
+    assert "“东西不要了怎么弄” is as it was before" in lin.follow(lin.post("/admin/inbox/undo"))
+    assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
+
+
 def test_two_operators_do_not_undo_each_other(database, lin, wei, learn):
     said(database, "写一首诗")
     learn()
@@ -181,9 +220,89 @@ def test_what_is_gone_meanwhile_is_said(database, lin, learn, entry):
     assert "not there any more" in lin.follow(act(lin, found, "deny", entry="what"))
 
 
+def test_an_entry_that_answers_nobody_settles_nothing(database, lin, learn, entry):
+    with database.write() as session:
+        faq.set_status(session, faq.get(session, entry.id), "disabled")
+    said(database, "东西不要了怎么弄", suggested=(entry.id,))
+    learn()
+    assert "not there any more" in lin.follow(act(lin, group(database), "join", entry=str(entry.id)))
+    assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
+    assert group(database).group.status == "open"
+
+
 def test_the_way_back_leads_to_the_same_page(database, lin, learn):
     said(database, "写一首诗")
     learn()
     response = act(lin, group(database), "dismiss", status="open", q="诗", page="1")
     assert response.location == "/admin/inbox?status=open&q=%E8%AF%97&page=1"
     assert act(lin, group(database, "dismissed"), "reopen", status="//evil", page="x").location == "/admin/inbox"
+
+
+def test_wordings_that_take_an_answer_from_another_question_are_shown_first(database, lin, learn, entry):
+    with database.write() as session:
+        questions = ["邮费", "东西不要了怎么办呢"]
+        other = faq.create(session, phrasings=questions, answer="十元。", must_hit=questions[1:])
+    said(database, "东西不要了怎么办")
+    learn()
+    found = group(database)
+    fields = {"entry": str(entry.id), "wording": ["东西不要了怎么办", "从来没有人问过"], "status": "open"}
+    asked = act(lin, found, "join", **fields)
+    assert asked.status_code == 409, asked.text
+    assert "must get “邮费”" in text_of(asked)
+    assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
+    assert group(database).group.status == "open"
+    with database.write() as session:
+        faq.update(session, faq.get(session, other.id), phrasings=["邮费"], answer="十元。", group_name="")
+    lin.follow(act(lin, found, "join", anyway="1", **fields))
+    assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程", "东西不要了怎么办"]
+
+
+def test_a_group_given_without_a_tick_is_rehearsed_too(database, lin, learn, entry):
+    with database.write() as session:
+        faq.create(
+            session, phrasings=["邮费", "东西不要了怎么弄呢"], answer="十元。", must_hit=["东西不要了怎么弄呢呀"]
+        )
+    said(database, "东西不要了怎么弄", suggested=(entry.id,))
+    learn()
+    found = group(database)
+    with_tick = act(lin, found, "join", entry=str(entry.id), wording=["东西不要了怎么弄"])
+    without = act(lin, found, "join", entry=str(entry.id))
+    assert with_tick.status_code == without.status_code == 409
+    assert entry_of(database, entry.id)[0] == ["怎么退货？", "退货流程"]
+
+
+def test_undo_leaves_alone_what_someone_has_done_since(database, lin, wei, learn, entry):
+    said(database, "东西不要了怎么弄")
+    learn()
+    found = group(database)
+    act(lin, found, "dismiss")
+    act(wei, found, "reopen")
+    act(wei, found, "join", entry=str(entry.id), anyway="1")
+    assert "stays as it is" in lin.follow(lin.post("/admin/inbox/undo"))
+    assert group(database, "answered").group.entry_id == entry.id
+
+
+def test_a_written_draft_outlives_the_questions_it_was_written_for(database, lin, learn):
+    said(database, "可以货到付款吗")
+    learn()
+    where = act(lin, group(database), "write").location
+    entry_id = int(where.split("?")[0].rpartition("/")[2])
+    with database.write() as session:
+        for conversation in session.scalars(select(Conversation)):
+            session.delete(conversation)
+    said(database, "再来一个问题")
+    learn()
+    assert entry_of(database, entry_id)[2] == "draft"
+
+
+def test_a_settled_group_stays_settled_for_what_was_asked_before(database, lin, learn, entry):
+    said(database, "东西不要了怎么弄")
+    learn()
+    earlier = said(database, "东西不要了怎么弄")
+    act(lin, group(database), "join", entry=str(entry.id), anyway="1")
+    learn()
+    assert group(database, "answered").group.entry_id == entry.id
+    said(database, "东西不要了怎么弄")
+    learn()
+    assert group(database).group.entry_id == entry.id, "asked after it: the entry does not catch it"
+    assert earlier

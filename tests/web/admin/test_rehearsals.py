@@ -169,3 +169,16 @@ def test_a_negative_from_the_inbox_is_not_wiped_by_a_form_that_was_open(lin, wei
     assert late.status_code == 409
     assert "退货怎么那么慢" in text_of(late)
     assert more_of(database, shop.id)[0] == ["退货怎么那么慢"]
+
+
+def test_the_lists_publish_button_asks_too(lin, database, shop):
+    said(database, "运费多少钱", source="faq")
+    with database.write() as session:
+        rival = faq.create(session, phrasings=["邮费"], answer="好。", status="draft", must_hit=["运费多少钱"])
+        easy = faq.create(session, phrasings=["能开发票吗"], answer="能。", status="draft")
+    refused = lin.post(f"/admin/faq/{rival.id}/status", status="published")
+    assert refused.location == f"/admin/faq/{rival.id}"
+    assert "Publish it here to see which" in lin.follow(refused)
+    assert stored(database, rival.id).status == "draft"
+    lin.follow(lin.post(f"/admin/faq/{easy.id}/status", status="published"))
+    assert stored(database, easy.id).status == "published"

@@ -50,7 +50,7 @@ class _Line:
         )
 
 
-_BY_MEANING = _Line(small=0.47, usual=0.24, slope=0.65, large=0.87, suggest_small=0.13, suggest_large=0.5)
+_BY_MEANING = _Line(small=0.47, usual=0.24, slope=0.65, large=0.87, suggest_small=0.12, suggest_large=0.5)
 _BY_LETTERS = _Line(small=0.44, usual=0.2, slope=0.4, large=0.8, suggest_small=0.1, suggest_large=0.28)
 
 

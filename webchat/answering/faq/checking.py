@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from webchat.answering.normalise import normalise
@@ -31,12 +31,17 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A question that would be answered otherwise; ``before`` and ``after`` are entries by their question, or empty."""
+    """A question that would be answered otherwise; ``before`` and ``after`` are entries by their question, or empty.
+
+    ``meant`` says that it is spelt like a question of the entry that would answer, or like one that the entry which
+    answered must not answer: nobody need be warned of what they have written themselves.
+    """
 
     question: str
     times: int
     before: str
     after: str
+    meant: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -73,6 +78,7 @@ class Report:
     of: int = 0
     checked: int = 0
     of_required: int = 0
+    _places: dict[Change, int] = field(default_factory=dict, repr=False, compare=False)
 
     def of_kind(self, kind: Kind) -> list[Change]:
         """The changes of one kind, the most frequent questions first."""
@@ -81,7 +87,15 @@ class Report:
     @property
     def takes_something_away(self) -> bool:
         """Whether somebody should look before it is done: more than questions that are newly answered."""
-        return bool(self.broken or self.of_kind("stopped") or self.of_kind("changed"))
+        return bool(self.broken) or any(each.kind != "new" and not each.meant for each in self.changes)
+
+    def add(self, change: Change) -> None:
+        """Note a change; what was asked after different questions and ends alike is one."""
+        place = self._places.setdefault(replace(change, times=0), len(self.changes))
+        if place == len(self.changes):
+            self.changes.append(change)
+        else:
+            self.changes[place] = replace(change, times=change.times + self.changes[place].times)
 
 
 class Answering:
@@ -108,6 +122,14 @@ class Answering:
             return None
         return there[0].entry
 
+    def is_spelt(self, asked: Asked) -> bool:
+        """Whether a question is spelt like one of the entry that answers it."""
+        return self._matcher.exact(asked.text) is not None
+
+    def is_denied(self, asked: Asked, entry: int | None) -> bool:
+        """Whether a question is spelt like one that an entry must not answer."""
+        return entry in self._matcher.denied(asked.text)
+
     def title(self, entry: int | None) -> str:
         """By which question an entry is shown; empty for none."""
         return "" if entry is None else self._titles.get(entry, "?")
@@ -125,11 +147,11 @@ def compare(
     required: Sequence[Required],
     others: Sequence[Required] = (),
     *,
-    seconds: float,
+    end: float,
 ) -> Report:
     """Ask questions of two states of the FAQ whose entries have the same numbers.
 
-    Requirements come first, and what takes longer than ``seconds`` is left out; the report says so.
+    Requirements come first, and what is not done by ``end`` is left out; the report says so.
 
     Args:
         questions: how often each was asked.
@@ -137,10 +159,9 @@ def compare(
         after: the FAQ as it would be.
         required: what the changed entries must and must not answer.
         others: the same of all other entries; what is broken as it was ``before`` is not this change's doing.
-        seconds: for all of it.
+        end: on the monotonic clock.
     """
     report = Report(of=len(questions), of_required=len(required) + len(others))
-    end = time.monotonic() + seconds
     for place, requirement in enumerate((*required, *others)):
         if time.monotonic() > end:
             return report
@@ -154,7 +175,8 @@ def compare(
         report.asked += 1
         was, would = before.entry(asked), after.entry(asked)
         if was != would:
-            report.changes.append(Change(asked.text, times, before.title(was), after.title(would)))
+            meant = after.is_spelt(asked) or after.is_denied(asked, was)
+            report.add(Change(asked.text, times, before.title(was), after.title(would), meant))
     return report
 
 
@@ -180,7 +202,7 @@ def replay(
     for done, (asked, question) in enumerate(different.items(), 1):
         was, would = before(question), after.title(after.entry(asked))
         if normalise(was) != normalise(would):
-            report.changes.append(Change(asked.text, times[asked], was, would))
+            report.add(Change(asked.text, times[asked], was, would, after.is_spelt(asked)))
         show(done)
     report.broken = [broken for requirement in required if (broken := _broken(requirement, after))]
     return report

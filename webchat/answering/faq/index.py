@@ -18,13 +18,14 @@ import structlog
 
 from webchat.answering.faq.matcher import Match, Matcher
 from webchat.answering.faq.rows import Phrasing
+from webchat.answering.faq.spelling import clauses
 from webchat.answering.faq.vectors import forget_unused, vectors_of
 from webchat.engine.generation import EngineUnavailable
 from webchat.storage import faq
 from webchat.storage.database import StorageUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     import numpy as np
 
@@ -92,8 +93,9 @@ class _Loaded:
     Attributes:
         version: of the FAQ as the matcher knows it.
         built: the version it was built from.
-        edited: the entries that changed since.
+        edited: the entries that changed since and were put beside.
         size: phrasings it was built from.
+        behind: more changed than could be put beside: only a build brings the rest.
     """
 
     matcher: Matcher
@@ -101,6 +103,7 @@ class _Loaded:
     built: int
     edited: frozenset[int]
     size: int
+    behind: bool = False
 
 
 class FaqIndex:
@@ -139,6 +142,17 @@ class FaqIndex:
         with self._database.read() as session:
             return _asked(session, matcher, question, previous)
 
+    def completing(self, text: str, count: int) -> list[str]:
+        """Questions of the shop that somebody who has typed this much may be about to ask, best first.
+
+        Raises:
+            StorageUnavailable: the database cannot be read now.
+        """
+        found = self._caught_up().matcher.completing(text, count)
+        with self._database.read() as session:
+            live = faq.live(session, [entry for entry, _ in found])
+        return [phrasing for entry, phrasing in found if entry in live and phrasing in live[entry].phrasings]
+
     def matcher(self) -> Matcher:
         """The FAQ's matcher with every committed change in it.
 
@@ -147,12 +161,15 @@ class FaqIndex:
         """
         return self._caught_up().matcher
 
-    def with_edit(self, entry: int, phrasings: Sequence[Phrasing]) -> Matcher:
+    def with_edit(
+        self, entry: int, phrasings: Sequence[Phrasing], encode: Callable[[Sequence[str]], np.ndarray] | None
+    ) -> Matcher:
         """The matcher as it would be with an edit that is not made; nobody else sees it.
 
         Args:
             entry: whose edit.
             phrasings: all that it would have then; none when it would not answer.
+            encode: makes the vectors of texts; None compares them by letters and sounds.
 
         Raises:
             EngineUnavailable: the encoder has been closed.
@@ -161,7 +178,8 @@ class FaqIndex:
         loaded = self._caught_up()
         with self._database.read() as session:
             beside = [*_phrasings(session, loaded.edited - {entry}), *phrasings]
-        return loaded.matcher.edited(loaded.edited | {entry}, beside, self._vectors(beside))
+        vectors = encode([phrasing.text for phrasing in beside]) if encode and beside else None
+        return loaded.matcher.edited(loaded.edited | {entry}, beside, vectors)
 
     def start(self) -> None:
         """Load the index in the background, so that the first visitor need not wait for it."""
@@ -247,7 +265,8 @@ class FaqIndex:
         """Build the matcher from all entries; where few of many were edited, only give those their vectors."""
         with self._changing:
             loaded = self._changed()  # letters and sounds first: nobody waits for the encoder
-        if loaded.edited and len(loaded.edited) * _SHARE < loaded.size and loaded.size > _EDITED:
+        few = len(loaded.edited) * _SHARE < loaded.size and loaded.size > _EDITED
+        if loaded.edited and few and not loaded.behind:
             self._place_edited(loaded)
             return
         with self._database.read() as session:
@@ -296,7 +315,7 @@ def _with_changes(session: Session, loaded: _Loaded, version: int) -> _Loaded:
     edited = loaded.edited | (changed or frozenset())
     if changed is None or len(edited) > _EDITED:
         # Too much to be put beside: until the next build the entries that were there answer, as they are now.
-        return replace(loaded, version=version)
+        return replace(loaded, version=version, behind=True)
     matcher = loaded.matcher.edited(edited, _phrasings(session, edited))
     return replace(loaded, matcher=matcher, version=version, edited=edited)
 
@@ -308,11 +327,25 @@ def _phrasings(session: Session, entries: Collection[int] | None = None) -> list
 def _asked(session: Session, matcher: Matcher, question: str, previous: str | None) -> Found:
     try:
         match = matcher.match(question, previous)
+        if not match.exact:
+            match = _of_clauses(matcher, question) or match
     except EngineUnavailable:  # the encoder was closed: the process ends
         return NOTHING
     if match.band == "abstain":
         return NOTHING
     return _found(match, matcher.bars, faq.live(session, [candidate.entry for candidate in match.candidates]))
+
+
+def _of_clauses(matcher: Matcher, question: str) -> Match | None:
+    """What to offer to several questions in one message: the entries that answer them, if each has one of its own."""
+    asked = clauses(question)
+    if not 1 < len(asked) <= SUGGESTIONS:
+        return None
+    matches = [matcher.match(clause) for clause in asked]
+    if any(match.band != "answer" for match in matches):
+        return None
+    best = {match.candidates[0].entry: match.candidates[0] for match in matches}
+    return Match("suggest", tuple(best.values())) if len(best) > 1 else None
 
 
 def _found(match: Match, bars: Bars, entries: Mapping[int, faq.Live]) -> Found:

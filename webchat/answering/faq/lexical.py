@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
 
 class Rarity:
     """How much each piece tells texts apart (Salton and Buckley, 1988): what few of them have says most."""
 
-    def __init__(self, texts: Sequence[Counter[str]]) -> None:
+    def __init__(self, texts: Iterable[Counter[str]]) -> None:
         found: Counter[str] = Counter()
-        for pieces in texts:
+        size = 0
+        for size, pieces in enumerate(texts, 1):  # noqa: B007 - counted where they pass by
             found.update(pieces.keys())
-        self._weights = {piece: float(np.log1p(len(texts) / (1 + count))) for piece, count in found.items()}
-        self._unknown = float(np.log1p(max(len(texts), 1)))
+        self._weights = {piece: float(np.log1p(size / (1 + count))) for piece, count in found.items()}
+        self._unknown = float(np.log1p(max(size, 1)))
 
     def weight(self, piece: str, count: int = 1) -> float:
         """The weight of a piece that a text has ``count`` times."""
@@ -41,15 +43,16 @@ class LexicalIndex:
         rarity: what the weights are taken from, of these texts or of those they are added to.
     """
 
-    def __init__(self, texts: Sequence[Counter[str]], rarity: Rarity) -> None:
+    def __init__(self, texts: Iterable[Counter[str]], rarity: Rarity) -> None:
         self._rarity = rarity
-        self._size = len(texts)
-        ids: dict[str, int] = {}
-        posted: list[tuple[int, int, float]] = []
+        self._size = 0
+        self._ids: dict[str, int] = {}
+        posted = _Posted()
         for row, pieces in enumerate(texts):
-            posted += [(ids.setdefault(piece, len(ids)), row, weight) for piece, weight in rarity.unit(pieces).items()]
-        self._ids = ids
-        self._starts, self._rows, self._weights = _by_piece(posted, len(ids))
+            self._size = row + 1
+            for piece, weight in rarity.unit(pieces).items():
+                posted.add(self._ids.setdefault(piece, len(self._ids)), row, weight)
+        self._starts, self._rows, self._weights = posted.by_piece(len(self._ids))
 
     def scores(self, query: Counter[str]) -> np.ndarray:
         """The cosine with every text; pieces that no text has make it smaller, as they should."""
@@ -65,9 +68,20 @@ class LexicalIndex:
         return np.bincount(rows, products, self._size).astype(np.float32)
 
 
-def _by_piece(posted: Iterable[tuple[int, int, float]], pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows and weights in three flat arrays, those of one piece side by side: small, however many pieces there are."""
-    table = np.array(list(posted), dtype=[("piece", np.int32), ("row", np.int32), ("weight", np.float32)])
-    table = table[np.argsort(table["piece"], kind="stable")]
-    starts = np.searchsorted(table["piece"], np.arange(pieces + 1))
-    return starts, np.ascontiguousarray(table["row"]), np.ascontiguousarray(table["weight"])
+class _Posted:
+    """Which text has which piece with which weight; a dozen bytes for each, not a hundred as tuples would take."""
+
+    def __init__(self) -> None:
+        self._pieces, self._rows, self._weights = array("i"), array("i"), array("f")
+
+    def add(self, piece: int, row: int, weight: float) -> None:
+        self._pieces.append(piece)
+        self._rows.append(row)
+        self._weights.append(weight)
+
+    def by_piece(self, pieces: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Where each piece begins, then rows and weights, those of one piece side by side."""
+        numbers = np.frombuffer(self._pieces, np.int32)
+        order = np.argsort(numbers, kind="stable")
+        starts = np.searchsorted(numbers[order], np.arange(pieces + 1))
+        return starts, np.frombuffer(self._rows, np.int32)[order], np.frombuffer(self._weights, np.float32)[order]

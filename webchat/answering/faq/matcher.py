@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Band = Literal["answer", "suggest", "abstain"]
 
 TOP = 5  # candidates of a match
+_LOOKED_AT = TOP + 1  # entries that the guards look at: one that they speak against gives its place away
 EXACT = 2.0  # the score of a phrasing spelt like the question, above all others
 _LEAST_CONTENT = 3  # two Chinese characters or three letters
 _LONG = 40  # content from which on the clauses of a message are looked at one by one
@@ -38,7 +39,7 @@ _CLAUSE = 0.03  # a clause fits a little worse than the whole message
 _COMMON = 0.3
 _FOLLOWERS = 3
 _PENALTY = 0.5  # for a guard
-_PENALTY_OF_RANK = 0.2  # share of it that counts among the candidates: the right entry with a guard stays on top
+_PENALTY_OF_THE_BEST = 0.2  # share of it that counts for who is the best: the right entry with a guard stays on top
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class Matcher:
             space = Space(vectors, self._encoder.parts)
         self._frame = Frame(phrasings, space)
         self._built = Rows(phrasings, vectors, self._frame)
-        self._added = Rows((), None, self._frame)
+        self._added: tuple[Rows, ...] = ()
         self._stale: frozenset[int] = frozenset()
         self._guards = Guards(self._built.texts, self._built.entries.tolist())
         self.bars = bars(
@@ -106,8 +107,18 @@ class Matcher:
             phrasings: all that those entries have now.
             vectors: of these phrasings; None compares them by letters and sounds until the next build.
         """
+        changed = self.beside([self.rows(phrasings, vectors)])
+        changed._stale = frozenset(entries)  # noqa: SLF001 - one of us
+        return changed
+
+    def rows(self, phrasings: Sequence[Phrasing], vectors: np.ndarray | None) -> Rows:
+        """Phrasings ready to be put beside those this matcher was built of."""
+        return Rows(phrasings, vectors, self._frame)
+
+    def beside(self, added: Sequence[Rows]) -> Matcher:
+        """The matcher with new entries put beside those it was built of, in place of what was there."""
         changed = copy(self)
-        changed._put_beside(frozenset(entries), Rows(phrasings, vectors, self._frame))  # noqa: SLF001 - one of us
+        changed._added = tuple(added)  # noqa: SLF001 - one of us
         return changed
 
     def asking(self, encoder: Encoder) -> Matcher:
@@ -115,9 +126,6 @@ class Matcher:
         changed = copy(self)
         changed._encoder = self._encoder and encoder  # noqa: SLF001 - one of us
         return changed
-
-    def _put_beside(self, entries: frozenset[int], rows: Rows) -> None:
-        self._stale, self._added = entries, rows
 
     def exact(self, question: str) -> Match | None:
         """The entries with a phrasing that is spelt like a question; costs next to nothing."""
@@ -136,8 +144,21 @@ class Matcher:
         text = plain(question)
         if content(text) < _LEAST_CONTENT:
             return Match("abstain", ())
-        candidates = self._guarded(text, plain(previous or ""), self._hits(question, text, previous))
+        denied = self.denied(text)
+        hits = [hit for hit in self._hits(question, text, previous) if hit.phrasing.entry not in denied]
+        candidates = self._guarded(text, plain(previous or ""), hits)
         return Match(self._band(candidates), candidates)
+
+    def completing(self, text: str, count: int) -> list[tuple[int, str]]:
+        """Entries that somebody who has typed this much may be about to ask for, each with a phrasing; best first."""
+        typed = plain(text)
+        if not typed:
+            return []
+        found = [each for each in self._built.completing(typed, count) if each[1].entry not in self._stale]
+        for rows in self._added:
+            found += rows.completing(typed, count)
+        found.sort(key=lambda each: -each[0])
+        return [(phrasing.entry, phrasing.text) for _, phrasing in found[:count]]
 
     def _neighbours(self) -> list[float]:
         """What a sample of the phrasings scores with entries of others."""
@@ -158,11 +179,17 @@ class Matcher:
         # A guard keeps an entry from answering, not from being offered.
         return "suggest" if best.score + _PENALTY * bool(best.guards) >= self.bars.suggest else "abstain"
 
-    def _exact(self, text: str) -> tuple[Candidate, ...]:
+    def _spelt_like(self, text: str) -> list[Phrasing]:
         found = [phrasing for phrasing in self._built.exact(text) if phrasing.entry not in self._stale]
-        found += self._added.exact(text)
-        denied = {phrasing.entry for phrasing in found if phrasing.negative}
-        entries = {phrasing.entry: phrasing.text for phrasing in found if phrasing.entry not in denied}
+        return found + [phrasing for rows in self._added for phrasing in rows.exact(text)]
+
+    def denied(self, question: str) -> set[int]:
+        """The entries that must not even be offered for a question: it is spelt like one of their negatives."""
+        return {phrasing.entry for phrasing in self._spelt_like(plain(question)) if phrasing.negative}
+
+    def _exact(self, text: str) -> tuple[Candidate, ...]:
+        denied = self.denied(text)
+        entries = {each.entry: each.text for each in self._spelt_like(text) if each.entry not in denied}
         return tuple(Candidate(entry, EXACT, phrasing) for entry, phrasing in sorted(entries.items()))
 
     def _hits(self, question: str, text: str, previous: str | None) -> list[Hit]:
@@ -199,17 +226,24 @@ class Matcher:
     def _fitting(self, asked: Asked) -> Iterator[Hit]:
         if content(asked.text) >= _LEAST_CONTENT:
             yield from self._built.hits(asked, without=self._stale)
-            yield from self._added.hits(asked, without=frozenset())
+            for rows in self._added:
+                yield from rows.hits(asked, without=frozenset())
 
     def _guarded(self, text: str, previous: str, hits: Sequence[Hit]) -> tuple[Candidate, ...]:
         """The best as candidates, less what they have in common and less what speaks against them."""
         followers = [hit.score for hit in hits[1 : 1 + _FOLLOWERS]]
         common = _COMMON * self._frame.small * sum(followers) / max(len(followers), 1)
-        ranked = []
-        for hit in hits[: TOP + 1]:
+        candidates = []
+        for hit in hits[:_LOOKED_AT]:
             guards = tuple(self._guards.against(text, previous, hit))
             penalty = _PENALTY if guards else 0.0
-            candidate = Candidate(hit.phrasing.entry, hit.score - common - penalty, hit.phrasing.text, guards)
-            ranked.append((candidate.score + (1 - _PENALTY_OF_RANK) * penalty, candidate))
-        ranked.sort(key=lambda pair: -pair[0])
-        return tuple(candidate for _, candidate in ranked[:TOP])
+            candidates.append(Candidate(hit.phrasing.entry, hit.score - common - penalty, hit.phrasing.text, guards))
+        candidates.sort(key=lambda each: -each.score)
+        if not candidates:
+            return ()
+        best = max(candidates, key=_rank)
+        return (best, *(each for each in candidates if each is not best))[:TOP]
+
+
+def _rank(candidate: Candidate) -> float:
+    return candidate.score + (1 - _PENALTY_OF_THE_BEST) * _PENALTY * bool(candidate.guards)

@@ -41,7 +41,7 @@ _OPPOSITES = [
             r"提高|提升|增加|上调|升级|\b(?:increase|raise|upgrade)",
             r"降低|减少|下调|降级|\b(?:decrease|lower|reduce|downgrade)",
         ),
-        (r"登录|登陆|\b(?:log|sign) ?in\b", r"退出登|登出|\b(?:log|sign) ?out\b"),
+        (r"(?<!出)登[录陆]|\b(?:log|sign) ?in\b", r"退出登|登出|\b(?:log|sign) ?out\b"),
         (r"成功|\bsucceed", r"失败|不成功|\bfail"),
         (r"线上|网上|\bonline\b", r"线下|\boffline\b"),
         (r"退货|退款|退钱", r"换货|换一[个件双]|调换"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from webchat.answering.faq.checking import Answering, Asked, Report, compare, counted, replay
 from webchat.answering.faq.matcher import Matcher
 from webchat.answering.faq.rows import Phrasing
-from webchat.answering.faq.vectors import Remembering
+from webchat.answering.faq.vectors import OutOfTime, Remembering
 from webchat.answering.normalise import normalise
 from webchat.engine.generation import EngineUnavailable
 from webchat.storage import faq, replays
@@ -48,24 +50,7 @@ def of_edit(
     Raises:
         StorageUnavailable: the database cannot be used now.
     """
-    try:
-        return _of_edit(index, database, encoder, entry, phrasings, required)
-    except EngineUnavailable:  # the encoder was closed: the process ends
-        return Report()
-
-
-def _of_edit(  # noqa: PLR0917 - as above
-    index: FaqIndex,
-    database: Database,
-    encoder: Encoder | None,
-    entry: int,
-    phrasings: Sequence[Phrasing],
-    required: Sequence[Required],
-) -> Report:
-    before, after = index.matcher(), index.with_edit(entry, phrasings)
-    if encoder:
-        remembering = Remembering(encoder, database)
-        before, after = before.asking(remembering), after.asking(remembering)
+    end = time.monotonic() + _PATIENCE
     with database.read() as session:
         questions = counted(replays.real_questions(session, _LAST))
         live, titles = faq.live_ids(session), replays.titles(session)
@@ -74,8 +59,29 @@ def _of_edit(  # noqa: PLR0917 - as above
     then = live | {entry} if positive else live - {entry}
     named = titles | {entry: positive[0]} if positive else titles
     own = required if positive else ()
-    states = Answering(before, live, titles), Answering(after, then, named)
-    return compare(questions, *states, own, others, seconds=_PATIENCE)
+    try:
+        remembering = Remembering(encoder, database) if encoder else None
+        before, after = _matchers(index, remembering, entry, phrasings, end)
+        states = Answering(before, live, titles), Answering(after, then, named)
+        return compare(questions, *states, own, others, end=end)
+    except OutOfTime:
+        return Report(of=len(questions), of_required=len(own) + len(others))
+    except EngineUnavailable:  # the encoder was closed: the process ends
+        return Report()
+
+
+def _matchers(
+    index: FaqIndex, remembering: Remembering | None, entry: int, phrasings: Sequence[Phrasing], end: float
+) -> tuple[Matcher, Matcher]:
+    """The FAQ before and after an edit.
+
+    Raises:
+        OutOfTime: the edit's phrasings could not be encoded in time.
+    """
+    if remembering is None:
+        return index.matcher(), index.with_edit(entry, phrasings, None)
+    before, after = index.matcher(), index.with_edit(entry, phrasings, partial(remembering.encode_until, end))
+    return before.asking(remembering), after.asking(remembering)
 
 
 def rehearse(

@@ -25,6 +25,7 @@ _LETTERS_OF_FEW, _LETTERS_OF_MANY = 0.2, 0.06
 _FEW, _MANY = 180, 400  # entries
 _LETTERS_OF_PINYIN = 0.9  # who types in pinyin is understood by sound: encoders do not read it
 _SOUND = 0.9  # what sounds alike is a little less than what is spelt alike
+_HOLDS, _BEGINS, _COMPLETES = 0.5, 0.3, 0.25  # of what is typed: a phrasing holds it, begins with it, is offered for it
 _SOUNDS_ALONE = 0.3  # share of the sounds where nothing compares by meaning
 
 
@@ -81,8 +82,8 @@ class Frame:
 
     def __init__(self, phrasings: Sequence[Phrasing], space: Space | None) -> None:
         texts = [plain(phrasing.text) for phrasing in phrasings]
-        self.letters = Rarity([grams(text) for text in texts])
-        self.sounds = Rarity([sounds(text) for text in texts])
+        self.letters = Rarity(grams(text) for text in texts)
+        self.sounds = Rarity(sounds(text) for text in texts)
         self.space = space
         self.entries = len({phrasing.entry for phrasing in phrasings})
         self.small = float(np.clip(np.log(_MANY / max(self.entries, 1)) / np.log(_MANY / _FEW), 0, 1))
@@ -106,8 +107,8 @@ class Rows:
         firsts = np.flatnonzero(np.diff(self.entries, prepend=_NO_ENTRY))
         self._starts = np.append(firsts, len(self.entries))  # of each entry's rows, and the end
         self._frame = frame
-        self._letters = LexicalIndex([grams(text) for text in self.texts], frame.letters)
-        self._sounds = LexicalIndex([sounds(text) for text in self.texts], frame.sounds)
+        self._letters = LexicalIndex((grams(text) for text in self.texts), frame.letters)
+        self._sounds = LexicalIndex((sounds(text) for text in self.texts), frame.sounds)
         self._placed: list[np.ndarray] | None = (
             None if vectors is None or frame.space is None else frame.space.place(vectors[order])
         )
@@ -122,6 +123,27 @@ class Rows:
     def exact(self, text: str) -> list[Phrasing]:
         """Those that are spelt like a plain text."""
         return self._spellings.get(text, [])
+
+    def completing(self, text: str, count: int) -> list[tuple[float, Phrasing]]:
+        """Phrasings that somebody who has typed this much may be about to ask, an entry's best one each, best first.
+
+        Args:
+            text: plain, a beginning or some words of a question.
+            count: at most so many.
+        """
+        if not self.phrasings:
+            return []
+        fit = self._letters.scores(grams(text))
+        if is_pinyin(text):
+            fit = np.maximum(fit, _SOUND * self._sounds.scores(sounds(text)))
+        fit += [_HOLDS * (text in known) + _BEGINS * known.startswith(text) for known in self.texts]
+        fit[self._negative] = 0
+        best: dict[int, tuple[float, Phrasing]] = {}
+        for row in np.argsort(-fit, kind="stable"):
+            if fit[row] < _COMPLETES or len(best) == count:
+                break
+            best.setdefault(self.phrasings[row].entry, (float(fit[row]), self.phrasings[row]))
+        return list(best.values())
 
     def asked(self, row: int) -> Asked:
         """A row as if a visitor had asked it."""

@@ -41,17 +41,41 @@ _LEAST_FRAME = 4  # tokens that both sides share, and at least half of the phras
 
 
 @dataclass(frozen=True, slots=True)
-class _Slot:
-    """A value in its frame, and what other entries have in its place."""
+class _Value:
+    """What stands in a frame.
 
-    value: str
+    Attributes:
+        owner: the entry that has it; None when several have.
+        means: it is more than words by which entries are never told apart.
+    """
+
+    text: str
+    first: str
+    last: str
+    owner: int | None
+    means: bool
+
+    def is_apart(self, other: _Value) -> bool:
+        """Whether another entry has the other one, and it is not the same words cut otherwise."""
+        return other.owner != self.owner and other.first != self.first and other.last != self.last
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """A value in its frame, and all that entries have there: shared by the frame's slots, which may be thousands."""
+
+    own: _Value
     frame: _Frame
-    others: frozenset[str]
+    values: Sequence[_Value]
+
+    @property
+    def value(self) -> str:
+        return self.own.text
 
     def differs(self, question: str, previous: str) -> bool:
         if self.value in question or not _fits(self.frame, previous + question):
             return False
-        if any(other in question for other in self.others):
+        if any(other.text in question and other.means and self.own.is_apart(other) for other in self.values):
             return True
         # What shares a character with the question is another cut of the same words.
         alien = set(self.value).isdisjoint(question) if _HAN.search(self.value) else True
@@ -94,16 +118,18 @@ class Slots:
         return names if len({self._owners[row] for row, _ in names}) >= _MANY else ()
 
     def _learn(self, frame: _Frame, found: Sequence[_Filled]) -> None:
+        owners: defaultdict[tuple[str, ...], set[int]] = defaultdict(set)
         for row, value in found:
-            others = {other for other_row, other in found if self._owners[other_row] != self._owners[row]}
-            if value in others or _SAY_NOTHING.issuperset(value):
+            owners[value].add(self._owners[row])
+        values = {value: _value(value, of) for value, of in owners.items()}
+        every = tuple(values.values())
+        for row, value in found:
+            own, mine = values[value], self._packed[self._owners[row]]
+            if own.owner is None or not own.means or not any(map(own.is_apart, every)):
                 continue
-            apart = {other for other in others if other[0] != value[0] and other[-1] != value[-1]}
-            said, mine = "".join(value), self._packed[self._owners[row]]
             # Where the entry's other phrasings do without it, the value is not what the entry is about.
-            if apart and sum(said in text for text in mine) >= _SAID * len(mine):
-                names = frozenset("".join(other) for other in apart if not _SAY_NOTHING.issuperset(other))
-                self._slots[self._phrasings[row]].append(_Slot(said, frame, names))
+            if sum(own.text in text for text in mine) >= _SAID * len(mine):
+                self._slots[self._phrasings[row]].append(_Slot(own, frame, every))
 
     def differs(self, question: str, previous: str, phrasing: str) -> bool:
         """Whether a plain question has the frame of this phrasing, but another value than the one that tells it apart.
@@ -115,6 +141,11 @@ class Slots:
         """
         asked, before = question.replace(" ", ""), previous.replace(" ", "")
         return any(slot.differs(asked, before) for slot in self._slots.get(phrasing, ()))
+
+
+def _value(tokens: tuple[str, ...], owners: set[int]) -> _Value:
+    owner = next(iter(owners)) if len(owners) == 1 else None
+    return _Value("".join(tokens), tokens[0], tokens[-1], owner, not _SAY_NOTHING.issuperset(tokens))
 
 
 def _shared(texts: Sequence[list[str]]) -> set[int]:

@@ -152,9 +152,19 @@ def spelt_out(word: str) -> list[str] | None:
     return syllables
 
 
+# Common English words that can be read as syllables, and are no common Chinese word.
+_ENGLISH = frozenset(
+    "are aware bake base be bike came care change do done else fake fee game gone have here home i late like line"
+    " lose made make mine more name no note on one open or pause pine place range rate ride same sale size so some"
+    " state take tea time to tone tune use we were wide wine woke yes".split()
+)
+
+
 def is_pinyin(text: str) -> bool:
     """Whether a plain text is Chinese typed without characters, in part or whole."""
     words = _LETTERS.findall(text)
+    if not _ENGLISH.isdisjoint(words):
+        return False
     return bool(words) and max(map(len, words)) > 2 and all(spelt_out(word) for word in words)  # noqa: PLR2004
 
 

@@ -9,7 +9,7 @@ import random
 from typing import TYPE_CHECKING
 
 from webchat.answering.faq.matcher import Matcher
-from webchat.answering.faq.rows import Phrasing
+from webchat.answering.faq.rows import Phrasing, Rows
 from webchat.answering.faq.vectors import vectors_of
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ _FIRST = 1 << 40  # entries of the FAQ have lower numbers
 # An operator looks at a group, a visitor does not look at an entry before it answers: of the way from what is worth
 # suggesting to what may answer, this much is enough.
 _ENOUGH = 0.8
+_FRESH = 16  # groups that are compared anew with each that is added; the others stay in rows of so many
 
 
 class Grouping:
@@ -50,7 +51,9 @@ class Grouping:
     ) -> None:
         self._encoder, self._database = encoder, database
         self._groups: dict[int, int] = {}  # by the number that stands for it in the matcher
-        self._added: list[Phrasing] = []
+        self._settled: list[Rows] = []
+        self._fresh: list[Phrasing] = []
+        self._added = 0
         phrasings = random.Random(0).sample(asked, min(len(asked), _FROM_THE_FAQ))  # noqa: S311 - no secret
         for group, texts in groups.items():
             entry = self._entry_for(group)
@@ -60,7 +63,7 @@ class Grouping:
     @property
     def added(self) -> int:
         """Groups that were added since the bars were measured."""
-        return len(self._added)
+        return self._added
 
     def group_of(self, question: str) -> int | None:
         """The group that asks what a question asks; None when no group does."""
@@ -74,9 +77,13 @@ class Grouping:
 
     def add(self, group: int, question: str) -> None:
         """Let a group of its own begin with a question."""
-        self._added.append(Phrasing(self._entry_for(group), question))
-        entries = {phrasing.entry for phrasing in self._added}
-        self._matcher = self._matcher.edited(entries, self._added, self._vectors(self._added))
+        self._added += 1
+        self._fresh.append(Phrasing(self._entry_for(group), question))
+        fresh = self._matcher.rows(self._fresh, self._vectors(self._fresh))
+        self._matcher = self._matcher.beside([*self._settled, fresh])
+        if len(self._fresh) == _FRESH:
+            self._settled.append(fresh)
+            self._fresh = []
 
     def renumber(self, numbers: Mapping[int, int]) -> None:
         """Know groups by other numbers from now on."""

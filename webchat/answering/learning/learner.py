@@ -7,6 +7,7 @@ them in one transaction that first makes sure that nobody else has stored them.
 from __future__ import annotations
 
 import threading
+import time
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ from webchat.storage import faq, inbox
 from webchat.storage.database import Conflict, StorageUnavailable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from webchat.engine.encoders import Encoder
     from webchat.storage.database import Database, Session
     from webchat.storage.inbox import News, Unplaced
@@ -59,8 +62,11 @@ class Learner:
         if self._thread.is_alive():
             self._thread.join()
 
-    def catch_up(self) -> int:
+    def catch_up(self, *, gently: bool = False) -> int:
         """Place everything that is new; how many questions that were.
+
+        Args:
+            gently: rest after each question as long as it took: visitors are answered on the same processors.
 
         Raises:
             EngineUnavailable: the encoder has been closed.
@@ -72,27 +78,27 @@ class Learner:
                 known, news = inbox.seen(session), inbox.news(session)
             if not news.questions and news.seen == known:
                 break
-            placed += self._place(known, news)
+            placed += self._place(known, news, gently=gently)
         return placed
 
     def _run(self) -> None:
         while not self._stop.wait(_EVERY):
             try:
-                if placed := self.catch_up():
+                if placed := self.catch_up(gently=True):
                     log.info("inbox", questions=placed)
             except (StorageUnavailable, EngineUnavailable) as error:
                 log.warning("the inbox could not be brought up to date, will be tried again", reason=str(error))
             except Exception:  # visitors are answered without it
                 log.exception("the inbox could not be brought up to date, will be tried again")
 
-    def _place(self, known: int, news: News) -> int:
+    def _place(self, known: int, news: News, *, gently: bool) -> int:
         """Place what was found; nothing when another process has done so."""
         # What holds no word is worth a look only when somebody complains about the answer.
         worth = [found for found in news.questions if found.outcome == "voted_down" or normalise(found.question)]
         grouping = self._grouping if self._grouping and self._grouped == known else None
         if worth and (grouping is None or grouping.added > _REMEASURED):
             grouping = self._new_grouping()
-        groups = _groups_for(worth, grouping) if grouping else []
+        groups = _groups_for(worth, grouping, self._rest if gently else _no_rest) if grouping else []
         self._grouping = None  # until it is known that they are stored
         try:
             with self._database.write() as session:
@@ -106,6 +112,9 @@ class Learner:
         self._grouping, self._grouped = grouping, news.seen
         return len(worth)
 
+    def _rest(self, seconds: float) -> None:
+        self._stop.wait(seconds)
+
     def _new_grouping(self) -> Grouping:
         with self._database.read() as session:
             wordings = inbox.grouped(inbox.wordings(session))
@@ -113,17 +122,23 @@ class Learner:
         return Grouping(wordings, asked, self._encoder, self._database)
 
 
-def _groups_for(found: list[Unplaced], grouping: Grouping) -> list[int]:
+def _no_rest(_seconds: float) -> None:
+    """Go on at once."""
+
+
+def _groups_for(found: list[Unplaced], grouping: Grouping, rest: Callable[[float], None]) -> list[int]:
     """A group for each question: its number, or one below zero that stands for a new group."""
     numbers = count(-1, -1)
     groups: list[int] = []
     for question in found:
+        began = time.monotonic()
         text = _as_kept(question.question)
         group = grouping.group_of(text)
         if group is None:
             group = next(numbers)
             grouping.add(group, text)
         groups.append(group)
+        rest(time.monotonic() - began)
     return groups
 
 

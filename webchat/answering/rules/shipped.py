@@ -29,13 +29,13 @@ class Shipped:
     words: Words
 
 
-# Honest about what there is: nobody is called by this. How to reach a person is the shop's to write.
+# Honest about what there is: nobody is called by this. The page puts a link to the form under it.
 HANDOFF = Words(
-    "我是自动客服，这里还不能直接接通人工。请用店家公布的联系方式（电话、微信、邮箱或门店）找工作人员；"
+    "我是自动客服。要找工作人员，请点页面上的「找人工」留下问题和联系方式，店里的人会看到整段对话，并与您联系；"
     "也可以把问题直接写在这里，店里的常见问题我能马上回答。",
-    "I am an automated assistant and cannot connect you to a person from here yet. Please use the contact details "
-    "that the shop gives (phone, e-mail or in the shop). You can also write your question here: the common ones I can "
-    "answer at once.",
+    "I am an automated assistant. For a member of staff, choose “A person” on this page and leave your question and "
+    "how to reach you: the shop sees the whole conversation and gets back to you. You can also write your question "
+    "here: the common ones I can answer at once.",
 )
 BLOCK = Words(
     "抱歉，这样的话我没法回答。如果有什么事情没有办好，请告诉我是什么事，我尽力帮您。",

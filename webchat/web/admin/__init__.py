@@ -1,4 +1,4 @@
-"""The operators' pages under ``/admin``: set-up, signing in, the inbox, the FAQ, the rules, and who answers what."""
+"""The operators' pages under ``/admin``: set-up, signing in, inbox, tickets, FAQ, rules, and who answers what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from flask import Blueprint, g
 
-from webchat.web.admin import answers, auth, faq, inbox, rules, setup
+from webchat.web.admin import answers, auth, conversations, faq, inbox, rules, setup, tickets, widget
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -17,6 +17,6 @@ def register(app: Flask) -> None:
     admin = Blueprint("admin", __name__, url_prefix="/admin")
     admin.before_request(auth.require_operator)
     admin.context_processor(lambda: {"operator": g.get("operator")})
-    for part in (auth.bp, setup.bp, faq.bp, inbox.bp, rules.bp, answers.bp):
+    for part in (auth.bp, setup.bp, faq.bp, inbox.bp, tickets.bp, conversations.bp, rules.bp, answers.bp, widget.bp):
         admin.register_blueprint(part)
     app.register_blueprint(admin)

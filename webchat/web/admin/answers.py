@@ -68,7 +68,9 @@ def undo() -> BaseResponse:
 def _page(form: AnswerPolicyForm, **state: Any) -> str:
     with services().database.read() as rows:
         before = None if g.get("operator") is None else _before(rows)
-    return render_template("admin/answers.html", form=form, modes=_modes(), undo=before is not None, **state)
+    timezone = services().settings.timezone
+    shown = {"form": form, "modes": _modes(), "undo": before is not None, "timezone": timezone}
+    return render_template("admin/answers.html", **shown, **state)
 
 
 def _modes() -> dict[str, tuple[str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from webchat.answering import example_faq
 from webchat.answering.normalise import normalise
-from webchat.storage import audit, faq, inbox
+from webchat.storage import audit, faq, inbox, settings
 from webchat.storage.tables import Entry
 from webchat.web.admin import undo
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
     from webchat.storage.database import Session
     from webchat.storage.tables import EntryStatus, Operator
+
+
+MAX_QUESTIONS = 50  # phrasings of an entry, and as many negatives: what its form takes and a person oversees
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,10 @@ class Unanswered(Exception):  # noqa: N818 - a state, named as callers say it
     """The entry has no answer yet, so it cannot be published."""
 
 
+class Full(Exception):  # noqa: N818 - a state, named as callers say it
+    """The entry would have more questions than its form takes."""
+
+
 class Outdated(Exception):  # noqa: N818 - a state, named as callers say it
     """The entry was changed or deleted after the operator began to edit it."""
 
@@ -63,22 +71,39 @@ def stamp(entry: Entry) -> str:
     return entry.updated_at.isoformat()
 
 
-def add(session: Session, operator: Operator, draft: Draft, status: EntryStatus) -> Entry:
-    """Add an entry.
+def add(session: Session, operator: Operator, draft: Draft, status: EntryStatus, *, form: str = "") -> Entry:
+    """Add an entry; a form that is sent twice, by a double click or a reload, adds it once.
+
+    Args:
+        session: in which it is written.
+        operator: who adds it.
+        draft: what it says.
+        status: draft or published.
+        form: names the form it comes from.
 
     Raises:
         AnsweredElsewhere: it would answer what another entry answers.
     """
+    sent = settings.get(session, _form_key(operator)) if form else None
+    if sent and sent["form"] == form and (added := faq.get(session, sent["entry"])):
+        return added
     entry = faq.create(session, **asdict(draft), status=status)
     _refuse_clashes(session, entry)
+    if form:
+        settings.put(session, _form_key(operator), {"form": form, "entry": entry.id})
     audit.record(session, operator.name, "faq.add", _subject(entry), question=entry.question, status=status)
     return entry
+
+
+def _form_key(operator: Operator) -> str:
+    return f"entry_added_{operator.id}"
 
 
 def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, seen: str, publish: bool) -> Entry:
     """Replace what an entry says, if it still is as the operator has ``seen`` it; ``publish`` it too if wanted.
 
-    An entry of the example FAQ becomes the shop's own: it is no longer removed with the example.
+    An entry of the example FAQ, or a learned one, becomes the shop's own: it no longer goes with the example, or with
+    the questions it was learned from.
 
     Raises:
         Outdated: it is not, or it is gone.
@@ -89,6 +114,8 @@ def edit(session: Session, operator: Operator, entry_id: int, draft: Draft, *, s
         raise Outdated
     before = _content(entry)
     entry.batch = None
+    if entry.origin == "learned":
+        entry.origin = "curated"
     faq.update(session, entry, **asdict(draft))
     if publish:
         faq.set_status(session, entry, "published")
@@ -103,9 +130,12 @@ def extend(session: Session, operator: Operator, entry: Entry, phrasings: Sequen
 
     Raises:
         AnsweredElsewhere: another entry answers one of them.
+        Full: they are too many for it.
     """
     before = {normalise(phrasing.text) for phrasing in entry.phrasings}
     new = [phrasing for phrasing in dict.fromkeys(phrasings) if normalise(phrasing) not in before]
+    if len(entry.phrasings) + len(new) > MAX_QUESTIONS:
+        raise Full
     if new:
         _rephrase(session, entry, [*(phrasing.text for phrasing in entry.phrasings), *new])
         _refuse_clashes(session, entry)
@@ -125,10 +155,15 @@ def deny(session: Session, operator: Operator, entry: Entry, questions: Sequence
     """Note questions that an entry must not answer; those that are new.
 
     What is spelt like one of its phrasings is left out: the entry says that it answers this.
+
+    Raises:
+        Full: they are too many for it.
     """
     asked = {normalise(phrasing.text) for phrasing in entry.phrasings}
     there = {negative.text for negative in entry.negatives}
     new = [text for text in dict.fromkeys(questions) if text not in there and normalise(text) not in asked]
+    if len(there) + len(new) > MAX_QUESTIONS:
+        raise Full
     for text in new:
         faq.add_negative(session, entry, text)
     if new:
@@ -243,14 +278,19 @@ def _clashes(session: Session, changed: Sequence[Entry]) -> dict[int, list[Clash
     Comes after the change: that holds the lock on all entries, so none can be published in between.
     """
     ids = {entry.id for entry in changed}
-    others = [entry for entry in faq.published(session) if entry.id not in ids]
-    answered = {normalise(phrasing.text): other for other in others for phrasing in other.phrasings}
+    answered = {_spelt(text): entry_id for entry_id, text in faq.published_phrasings(session) if entry_id not in ids}
     clashes: dict[int, list[Clash]] = {}
     for entry in changed:
         for phrasing in entry.phrasings if entry.status == "published" else ():
-            if other := answered.get(normalise(phrasing.text)):
+            if other := faq.get(session, answered.get(_spelt(phrasing.text), 0)):
                 clashes.setdefault(entry.id, []).append(Clash(phrasing.text, other.id, other.question))
     return clashes
+
+
+# Every save looks at the whole FAQ, while others wait to write; what it says changes little from one to the next.
+@lru_cache(maxsize=1 << 17)
+def _spelt(text: str) -> str:
+    return normalise(text)
 
 
 def _content(entry: Entry) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import secrets
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -11,6 +12,7 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask_babel import gettext as _
 from flask_babel import ngettext
 from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from webchat.answering import example_faq
 from webchat.storage import faq
@@ -80,6 +82,7 @@ def new() -> ResponseReturnValue:
     """Add an entry, as a draft unless it is to be published."""
     form = EntryForm()
     if not form.is_submitted():
+        form.seen.data = secrets.token_urlsafe(12)
         return _form_page(form)
     if refusal := _not_yet(form):
         return refusal
@@ -89,10 +92,10 @@ def new() -> ResponseReturnValue:
         return _form_page(form, report=report), HTTPStatus.CONFLICT
     try:
         with services().database.write() as rows:
-            entry = entries.add(rows, current_operator(), form.draft(), status)
+            entry = entries.add(rows, current_operator(), form.draft(), status, form=form.seen.data or "")
     except entries.AnsweredElsewhere as refused:
         return _form_page(form, clashes=refused.clashes), HTTPStatus.CONFLICT
-    flash(_saved(entry.status) + rehearsals.newly_answered(report), "done")
+    flash(_saved(entry) + rehearsals.newly_answered(report), "done")
     return redirect(_back(), code=303)
 
 
@@ -117,7 +120,7 @@ def edit(entry_id: int) -> ResponseReturnValue:
         return _form_page(form, entry_id, clashes=refused.clashes), HTTPStatus.CONFLICT
     except entries.Outdated:
         return _form_page(form, entry_id, outdated=True), HTTPStatus.CONFLICT
-    flash(_saved(entry.status) + rehearsals.newly_answered(report), "done")
+    flash(_saved(entry) + rehearsals.newly_answered(report), "done")
     return redirect(_back(), code=303)
 
 
@@ -127,30 +130,36 @@ def set_status(entry_id: int) -> ResponseReturnValue:
     status = request.form.get("status")
     if status not in ("published", "disabled"):
         abort(HTTPStatus.BAD_REQUEST)
+    report = rehearsals.of_stored(entry_id) if status == "published" else rehearsals.of_silence(entry_id)
+    if report and report.takes_something_away and status == "published":
+        return _to_the_form(entry_id, _("Publishing it would change other answers. Publish it here to see which."))
     try:
         with services().database.write() as rows:
             entry = entries.set_status(rows, current_operator(), entry_id, cast("EntryStatus", status))
     except entries.AnsweredElsewhere as refused:
         return _not_published(entry_id, refused.clashes), HTTPStatus.CONFLICT
     except entries.Unanswered:
-        return _unanswered(entry_id)
+        return _to_the_form(entry_id, _("Write the answer first; then publish it."))
     if entry is None:
         abort(HTTPStatus.NOT_FOUND)
+    sentence = _saved(entry) + rehearsals.answered_by_others(report)
     if _wants_fragment():
-        return render_template("admin/_changed_entry.html", entry=entry, sentence=_saved(entry.status))
-    flash(_saved(entry.status), "done")
+        return render_template("admin/_changed_entry.html", entry=entry, sentence=sentence)
+    flash(sentence, "done")
     return redirect(_back(), code=303)
 
 
 @bp.post("/faq/<int:entry_id>/delete")
 def delete(entry_id: int) -> BaseResponse:
     """Delete an entry; the list offers to undo it."""
+    report = rehearsals.of_silence(entry_id)
     with services().database.write() as rows:
         entry = entries.delete(rows, current_operator(), entry_id)
     if entry is None:
         flash(_("This entry had been deleted before."), "done")
     else:
-        flash(_("“%(question)s” was deleted.", question=entry.question), "done")
+        sentence = _("“%(question)s” was deleted.", question=entry.question)
+        flash(sentence + rehearsals.answered_by_others(report), "done")
     return redirect(_back(), code=303)
 
 
@@ -263,20 +272,25 @@ def _not_published(entry_id: int, clashes: Sequence[entries.Clash]) -> str:
     return render_template("admin/entry.html", form=form, entry=entry, clashes=clashes)
 
 
-def _unanswered(entry_id: int) -> BaseResponse:
-    """To the form of an entry that has no answer yet, as HTMX and browsers each follow."""
-    flash(_("Write the answer first; then publish it."), "refused")
+def _to_the_form(entry_id: int, sentence: str) -> BaseResponse:
+    """To the form of an entry that cannot be published from the list, as HTMX and browsers each follow."""
+    flash(sentence, "refused")
     form = url_for(".edit", entry_id=entry_id)
     return Response(headers={"HX-Redirect": form}) if _wants_fragment() else redirect(form, code=303)
 
 
-def _saved(status: str) -> str:
+def _saved(entry: Entry) -> str:
+    now = datetime.now(UTC)
+    if entry.status == "published" and entry.valid_until and entry.valid_until <= now:
+        return _("Saved. Its time is over, so visitors do not get this answer.")
+    if entry.status == "published" and entry.valid_from and entry.valid_from > now:
+        return _("Saved. Visitors get this answer from the time on that you gave it.")
     sentences = {
         "published": _("Saved. Visitors get this answer from now on."),
         "draft": _("Saved as a draft. Visitors do not see it yet."),
         "disabled": _("Saved. Visitors do not get this answer."),
     }
-    return sentences[status]
+    return sentences[entry.status]
 
 
 def _drafts(added: Sequence[Entry]) -> str:
@@ -287,7 +301,10 @@ def _drafts(added: Sequence[Entry]) -> str:
 
 def _back() -> str:
     """The search and page from which the operator came, else the list."""
-    return admin_address(request.values.get("back"))
+    try:
+        return admin_address(request.values.get("back"))
+    except RequestEntityTooLarge:  # the page that says so wants a way back too
+        return admin_address(request.args.get("back"))
 
 
 def _wants_fragment() -> bool:

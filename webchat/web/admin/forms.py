@@ -15,8 +15,9 @@ from wtforms.widgets import HiddenInput
 
 from webchat.accounts import MAX_CHARS, MAX_NAME_CHARS, MIN_CHARS, long_enough, operator_name
 from webchat.answering.normalise import normalise
+from webchat.answering.rules.hours import BadHours, read_hours
 from webchat.storage.answer_policy import AnswerPolicy, Mode
-from webchat.web.admin.entries import Draft, stamp
+from webchat.web.admin.entries import MAX_QUESTIONS, Draft, stamp
 from webchat.web.i18n import local_time
 from webchat.web.services import services
 
@@ -25,18 +26,25 @@ if TYPE_CHECKING:
 
 MAX_GROUP_CHARS = 40
 _LOOKED_AT = 200  # characters of a one-line field; more is refused for its length anyway
-MAX_PHRASINGS = 50
 MAX_PHRASING_CHARS = 200
 MAX_ANSWER_CHARS = 10_000
 MAX_BANNED_WORDS = 500
 MAX_BANNED_CHARS = 50
 MAX_CONTACT_CHARS = 200
+MAX_HOURS = 40
 _YEARS = range(2000, 3000)  # browsers send 0026 for a year typed as 26: an entry that never answers, unseen
 
 
+_CONTROLS = ("Cc", "Zl", "Zp")
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
 def has_controls(text: str, allowed: str = "") -> bool:
-    """Whether a text holds control characters: nobody types them, and a NUL cannot be stored."""
-    return any(unicodedata.category(char) == "Cc" and char not in allowed for char in text)
+    """Whether a text holds control characters: nobody types them, and a NUL cannot be stored.
+
+    Nor may a text turn the direction of what stands behind it, or hold ends of lines of another kind.
+    """
+    return any((unicodedata.category(char) in _CONTROLS or char in _TURNING) and char not in allowed for char in text)
 
 
 def _one_spelling(text: str | None) -> str | None:
@@ -206,6 +214,7 @@ class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no typ
     banned = TextAreaField(filters=[_one_line_end])
     contact_zh = StringField(filters=[_one_spelling])
     contact_en = StringField(filters=[_one_spelling])
+    hours = TextAreaField(filters=[_one_line_end])
     seen = IntegerField(widget=HiddenInput())
 
     def show(self, policy: AnswerPolicy) -> None:
@@ -214,6 +223,7 @@ class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no typ
         self.banned.data = "\n".join(policy.banned)
         self.contact_zh.data = policy.contact_zh
         self.contact_en.data = policy.contact_en
+        self.hours.data = "\n".join(policy.hours)
         self.seen.data = policy.changes
 
     def policy(self) -> AnswerPolicy:
@@ -223,6 +233,7 @@ class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no typ
             banned=tuple(self._words()),
             contact_zh=self.contact_zh.data or "",
             contact_en=self.contact_en.data or "",
+            hours=tuple(_lines(self.hours)),
             changes=self.seen.data or 0,
         )
 
@@ -244,6 +255,21 @@ class AnswerPolicyForm(FlaskForm):  # type: ignore[misc]  # flask-wtf has no typ
     def validate_contact_en(self, field: Any) -> None:
         """One sentence, in plain text."""
         _require_a_sentence(field.data or "")
+
+    def validate_hours(self, field: Any) -> None:
+        """Lines that can be read."""
+        lines = _lines(field)
+        if len(lines) > MAX_HOURS:
+            raise ValidationError(_("At most %(most)d lines fit.", most=MAX_HOURS))
+        try:
+            read_hours(lines)
+        except BadHours as bad:
+            raise ValidationError(
+                _(
+                    "Line %(number)d cannot be read. Write it as in “Mon-Fri 9:00-18:00” or “closed 2026-10-01”.",
+                    number=bad.line,
+                )
+            ) from None
 
     def _words(self) -> list[str]:
         return _lines(self.banned)
@@ -282,9 +308,9 @@ def _require_moment(field: Any) -> None:
 
 def _require_questions(field: Any) -> None:
     lines = _lines(field)
-    if len(lines) > MAX_PHRASINGS:
+    if len(lines) > MAX_QUESTIONS:
         raise ValidationError(
-            _("These are %(count)d questions; at most %(most)d fit.", count=len(lines), most=MAX_PHRASINGS)
+            _("These are %(count)d questions; at most %(most)d fit.", count=len(lines), most=MAX_QUESTIONS)
         )
     for number, line in enumerate(lines, start=1):
         if problem := _problem_with(line):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from flask import Blueprint, flash, g, redirect, render_template, request, url_for
@@ -11,7 +12,7 @@ from flask_wtf.csrf import CSRFError
 
 from webchat.storage import faq, inbox
 from webchat.storage.tables import GroupStatus
-from webchat.web.admin import entries, inbox_edits
+from webchat.web.admin import entries, inbox_edits, rehearsals
 from webchat.web.admin.auth import SignedOut, current_operator
 from webchat.web.admin.forms import has_controls
 from webchat.web.admin.late import answer_late
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.exceptions import HTTPException
     from werkzeug.wrappers import Response as BaseResponse
+
+    from webchat.answering.faq.checking import Report
 
 bp = Blueprint("inbox", __name__)
 
@@ -42,7 +45,7 @@ def _shown() -> dict[str, Any]:
         "model": _("answered by the AI"),
         "suggested": _("with suggestions"),
         "refused": _("left to a person"),
-        "voted_down": _("👎 on an official answer"),
+        "voted_down": _("👎 on a ready answer"),
     }
     return {"local_time": local_time, "outcomes": outcomes}
 
@@ -67,6 +70,13 @@ def answered_elsewhere(error: entries.AnsweredElsewhere) -> ResponseReturnValue:
     clash = error.clashes[0]
     sentence = _("“%(phrasing)s” is answered by “%(question)s” already, so nothing was changed.")
     flash(sentence % {"phrasing": clash.phrasing, "question": clash.question}, "refused")
+    return redirect(_back(), code=303)
+
+
+@bp.errorhandler(entries.Full)
+def full(_error: entries.Full) -> ResponseReturnValue:
+    """Answer who would give an entry more questions than its form takes."""
+    flash(_("An entry has at most %(most)d questions, so nothing was changed.", most=entries.MAX_QUESTIONS), "refused")
     return redirect(_back(), code=303)
 
 
@@ -108,18 +118,26 @@ def write_entry(group_id: int) -> BaseResponse:
 
 
 @bp.post("/inbox/<int:group_id>/join")
-def join(group_id: int) -> BaseResponse:
-    """Let an entry answer what a group asks."""
+def join(group_id: int) -> ResponseReturnValue:
+    """Let an entry answer what a group asks, unless that takes answers from other questions and nobody has seen it."""
     entry_id = request.form.get("entry", 0, type=int)
+    with services().database.read() as rows:
+        wordings = inbox_edits.wordings_of(rows, group_id, request.form.getlist("wording"))
+    if confirm := _to_confirm(rehearsals.of_stored(entry_id, wordings)):
+        return confirm
     with services().database.write() as rows:
-        entry = inbox_edits.join(rows, current_operator(), group_id, entry_id, request.form.getlist("wording"))
+        entry = inbox_edits.join(rows, current_operator(), group_id, entry_id, wordings)
     return _done(_("From now on “%(question)s” answers this.", question=entry.question))
 
 
 @bp.post("/inbox/<int:group_id>/deny")
-def deny(group_id: int) -> BaseResponse:
-    """Keep an entry from the questions that it answered amiss."""
+def deny(group_id: int) -> ResponseReturnValue:
+    """Keep an entry from the questions that it answered amiss, unless others go with them and nobody has seen it."""
     entry_id = request.form.get("entry", 0, type=int)
+    with services().database.read() as rows:
+        amiss = inbox.denied(rows, group_id, entry_id)
+    if confirm := _to_confirm(rehearsals.of_stored(entry_id, denied=amiss) if amiss else None):
+        return confirm
     with services().database.write() as rows:
         entry, denied = inbox_edits.deny(rows, current_operator(), group_id, entry_id)
     if not denied:
@@ -127,6 +145,13 @@ def deny(group_id: int) -> BaseResponse:
             _("Nothing was changed: “%(question)s” is asked for in these very words.", question=entry.question)
         )
     return _done(_("“%(question)s” does not answer this any more.", question=entry.question))
+
+
+def _to_confirm(report: Report | None) -> ResponseReturnValue | None:
+    """The page that shows what a change takes away, until somebody has seen it."""
+    if report is None or not report.takes_something_away or "anyway" in request.form:
+        return None
+    return render_template("admin/inbox_confirm.html", report=report, sent=request.form), HTTPStatus.CONFLICT
 
 
 @bp.post("/inbox/<int:group_id>/dismiss")
@@ -148,11 +173,15 @@ def reopen(group_id: int) -> BaseResponse:
 @bp.post("/inbox/undo")
 def undo() -> BaseResponse:
     """Undo what this operator did last."""
-    with services().database.write() as rows:
-        group = inbox_edits.undo(rows, current_operator())
-    if group is None:
+    try:
+        with services().database.write() as rows:
+            question = inbox_edits.undo(rows, current_operator())
+    except entries.Outdated:
+        flash(_("Someone has changed this since, so it stays as it is."), "refused")
+        return redirect(_back(), code=303)
+    if question is None:
         return _done(_("There is nothing to undo any more."))
-    return _done(_("“%(question)s” is as it was before.", question=group.question))
+    return _done(_("“%(question)s” is as it was before.", question=question))
 
 
 def inbox_waiting() -> int:
@@ -180,4 +209,9 @@ def _back() -> str:
     """The list as the operator left it."""
     status, text, number = (request.form.get(name) for name in ("status", "q", "page"))
     known = status if status in get_args(GroupStatus) else None
-    return url_for("admin.inbox.page", status=known, q=text or None, page=number if (number or "").isdigit() else None)
+    return url_for(
+        "admin.inbox.page",
+        status=known,
+        q=(text or "")[:_MAX_SEARCH_CHARS] or None,
+        page=number if (number or "").isdigit() else None,
+    )

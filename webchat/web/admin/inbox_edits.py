@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from webchat.answering.learning.masking import masked
 from webchat.storage import audit, faq, inbox, settings
+from webchat.storage.tables import utc_now
 from webchat.web.admin import entries
 
 if TYPE_CHECKING:
@@ -31,21 +32,33 @@ def write_entry(session: Session, operator: Operator, group_id: int, wordings: S
     told = inbox.told(session, group.id, limit=1)
     answer = masked(told[0].answer) if told else ""
     entry = faq.create(
-        session, phrasings=_of_group(session, group, wordings), answer=answer, status="draft", origin="learned"
+        session, phrasings=_of_group(session, group, wordings), answer=answer, status="draft", origin="curated"
     )
     group.entry_id, group.drafted = entry.id, True
     audit.record(session, operator.name, "inbox.write", _subject(group), entry=entry.id)
     return entry
 
 
+def wordings_of(session: Session, group_id: int, ticked: Sequence[str]) -> list[str]:
+    """What of a group an entry would get: the ticked wordings that were really asked; its first question for none.
+
+    Raises:
+        Gone: the group is not there any more.
+    """
+    return _of_group(session, _group(session, group_id), ticked)
+
+
 def join(session: Session, operator: Operator, group_id: int, entry_id: int, wordings: Sequence[str]) -> Entry:
     """Let an entry answer what a group asks: these of its wordings become phrasings.
 
     Raises:
-        Gone: the group or the entry is not there any more.
+        Gone: the group is not there any more, or the entry is not published (any more).
         AnsweredElsewhere: another entry answers one of them.
+        Full: they are too many for the entry.
     """
     group, entry = _group(session, group_id), _entry(session, entry_id)
+    if entry.status != "published":
+        raise Gone  # it would answer nobody, and the group would be settled
     before = _state(group)
     added = entries.extend(session, operator, entry, _of_group(session, group, wordings))
     _settle(session, group, "answered", entry.id)
@@ -59,6 +72,7 @@ def deny(session: Session, operator: Operator, group_id: int, entry_id: int) -> 
 
     Raises:
         Gone: the group or the entry is not there any more.
+        Full: they are too many for the entry.
     """
     group, entry = _group(session, group_id), _entry(session, entry_id)
     denied = entries.deny(session, operator, entry, inbox.denied(session, group.id, entry.id))
@@ -93,22 +107,28 @@ def reopen(session: Session, operator: Operator, group_id: int) -> InboxGroup:
     return group
 
 
-def undo(session: Session, operator: Operator) -> InboxGroup | None:
-    """Undo what this operator did last; None when there is nothing to undo any more."""
+def undo(session: Session, operator: Operator) -> str | None:
+    """Undo what this operator did last; the group's question, None when there is nothing to undo any more.
+
+    Raises:
+        Outdated: someone has done something else with the group since.
+    """
     kept = settings.get(session, _key(operator))
     if not settings.remove(session, _key(operator)) or kept is None:
         return None
+    group = inbox.locked(session, kept["group"])
+    if group and _state(group) != kept["after"]:
+        raise entries.Outdated
     entry = faq.get(session, kept.get("entry") or 0)
     if entry and kept.get("added"):
         entries.shorten(session, operator, entry, kept["added"])
     if entry and kept.get("denied"):
         entries.allow(session, operator, entry, kept["denied"])
-    group = inbox.locked(session, kept["group"])
     if group:
         before = kept["before"]
         _settle(session, group, before["status"], before["entry"] if faq.get(session, before["entry"] or 0) else None)
         audit.record(session, operator.name, "inbox.undo", _subject(group))
-    return group
+    return str(kept["question"])
 
 
 def undoable(session: Session, operator: Operator) -> str | None:
@@ -136,7 +156,7 @@ def _of_group(session: Session, group: InboxGroup, wordings: Sequence[str]) -> l
 
 
 def _settle(session: Session, group: InboxGroup, status: GroupStatus, entry_id: int | None) -> None:
-    group.status, group.entry_id = status, entry_id
+    group.status, group.entry_id, group.changed_at = status, entry_id, utc_now()
     session.flush()
 
 
@@ -145,7 +165,7 @@ def _state(group: InboxGroup) -> dict[str, Any]:
 
 
 def _keep(session: Session, operator: Operator, group: InboxGroup, before: dict[str, Any], **change: Any) -> None:
-    kept = {"group": group.id, "question": group.question, "before": before, **change}
+    kept = {"group": group.id, "question": group.question, "before": before, "after": _state(group), **change}
     settings.put(session, _key(operator), kept)
 
 
