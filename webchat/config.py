@@ -126,7 +126,9 @@ class Settings(BaseSettings):
     max_message_chars: int = Field(
         2000, ge=1, le=8000, description="Longest question, in characters; longer is refused with 413."
     )
-    max_sockets: int = Field(512, ge=1, le=4096, description="Open WebSockets; one more is asked to come back later.")
+    max_sockets: int = Field(
+        512, ge=1, le=4096, description="Open WebSockets; for one more the page that was quiet for longest gives way."
+    )
     # The defaults are rates, as a test knows; to read them here would import all that counts them.
     rate_visitor: str = Field("30 per minute", validate_default=False, description="Questions of one visitor.")
     rate_address: str = Field(

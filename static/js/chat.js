@@ -236,7 +236,7 @@ function newSuggestions() {
 }
 
 const spoken = (message) =>
-  Array.from(message.querySelectorAll(".badge, .prose, .text, .outcome"), (part) => part.textContent).join(" ");
+  Array.from(message.querySelectorAll(".badge, .prose, .text, .outcome, .handed, .how-it-was > p"), (part) => part.textContent).join(" ");
 
 document.addEventListener("htmx:after:swap", () => {
   follow();

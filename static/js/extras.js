@@ -18,24 +18,13 @@ function textOf(button) {
   return `${message.querySelector(".prose, .text").innerText.trim()}\n\n— ${source}`;
 }
 
-// A block of code gets a button of its own: what is copied there is run, and wants no source behind it.
-function addCodeButtons() {
-  const { copyCode, copiedCode } = document.getElementById("announcer").dataset;
-  for (const code of document.querySelectorAll(".prose pre")) {
-    if (code.parentElement.matches(".code-block")) continue;
-    const block = Object.assign(document.createElement("div"), { className: "code-block" });
-    const button = Object.assign(document.createElement("button"), { type: "button", className: "button copy-code", textContent: copyCode });
-    button.dataset.done = copiedCode;
-    button.addEventListener("click", async () => {
-      if (await copy(code.innerText.replace(/\n$/, ""))) say(button);
-    });
-    code.replaceWith(block);
-    block.append(code, button);
-  }
-}
-
-document.addEventListener("htmx:after:swap", addCodeButtons);
-addCodeButtons();
+// What is copied from a block of code is run, and wants no source behind it.
+document.addEventListener("click", async ({ target }) => {
+  const button = target.closest(".copy-code");
+  if (!button) return;
+  const done = await copy(button.previousElementSibling.innerText.replace(/\n$/, ""));
+  if (done) say(button);
+});
 
 // The clipboard belongs to secure origins; a shop may try the site over plain HTTP in its own network.
 async function copy(text) {

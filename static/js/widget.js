@@ -159,6 +159,7 @@
     else panel.show();
     launch.hidden = true;
     greeting?.remove();
+    remember("greeted", "1");
     unread = 0;
     show();
     remember("open", "1");
@@ -237,12 +238,11 @@
     const dismiss = make("button", { type: "button", className: "dismiss", ariaLabel: words.dismiss, textContent: "×" });
     greeting = make("div", { className: "greeting" }, say, dismiss);
     say.addEventListener("click", () => open());
-    for (const each of [say, dismiss]) {
-      each.addEventListener("click", () => {
-        remember("greeted", "1");
-        greeting.remove();
-      });
-    }
+    dismiss.addEventListener("click", () => {
+      remember("greeted", "1");
+      greeting.remove();
+      launch.focus();
+    });
     root.append(greeting);
   }
   root.append(launch, panel);

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 from support.server import Server
-
-from webchat.storage import faq
-from webchat.storage.database import Database
+from support.small_site import PAYING, RETURNS, small_site
 
 from .test_chat import answers, ask
 
@@ -17,13 +13,8 @@ from .test_chat import answers, ask
 @pytest.fixture
 def small(endless_model, migrated_file, tmp_path):
     """A site with a place for one socket."""
-    shutil.copy(migrated_file, tmp_path / "webchat.db")
-    database = Database(f"sqlite:///{tmp_path / 'webchat.db'}")
-    with database.write() as session:
-        faq.create(session, phrasings=["怎么退货？"], answer="七天内可以退货。")
-        faq.create(session, phrasings=["怎么付款？"], answer="微信、支付宝都可以。")
-    database.close()
-    server = Server(tmp_path, endless_model, wsgi="support.restless_wsgi:app", max_sockets=1).start().ready()
+    folder = small_site(tmp_path, migrated_file, RETURNS, PAYING)
+    server = Server(folder, endless_model, wsgi="support.restless_wsgi:app", max_sockets=1).start().ready()
     yield server
     server.close()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
@@ -39,7 +37,8 @@ def test_a_person_takes_over_live_and_hands_back(visit, shoot, scheme):
     open_request(operator, what)
     operator.get_by_role("button", name="接手这个对话").press("Enter")
 
-    expect(visitor.get_by_text("店里的工作人员已接手对话")).to_be_visible()
+    expect(visitor.locator(".message").get_by_text("店里的工作人员已接手对话")).to_be_visible()
+    expect(visitor.locator("#announcer")).to_contain_text("店里的工作人员已接手对话")
     answers = visitor.locator(".message[data-role=assistant]").count()
     visitor.locator("#text").fill("在吗？")
     visitor.locator("#text").press("Enter")
@@ -58,7 +57,9 @@ def test_a_person_takes_over_live_and_hands_back(visit, shoot, scheme):
     shoot(operator, f"admin-conversation-desktop-{scheme}")
 
     operator.get_by_role("button", name="交还给自动客服").press("Enter")
-    expect(visitor.get_by_text(re.compile("交还给自动客服"))).to_be_visible()
+    expect(visitor.locator(".message").get_by_text("交还给自动客服")).to_be_visible()
+    expect(visitor.locator("#announcer")).to_contain_text("交还给自动客服")
+    expect(visitor.locator("#announcer")).to_contain_text("帮到您")
     expect(visitor.get_by_role("button", name="让自动客服继续回答")).to_have_count(0)
     shoot(visitor, f"handed-back-phone-{scheme}")
 

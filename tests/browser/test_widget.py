@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-
 import pytest
 from playwright.sync_api import expect
 from support.server import Server
 from support.shop import Shop
-
-from webchat.storage import faq
-from webchat.storage.database import Database
+from support.small_site import PAYING, RETURNS, small_site
 
 from .conftest import DESKTOP, PHONE, accessibility_problems
 from .test_chat import DEADLINE
@@ -36,13 +32,7 @@ def foreign():
 
 @pytest.fixture(scope="module")
 def chat(endless_model, migrated_file, tmp_path_factory, shop, foreign):
-    folder = tmp_path_factory.mktemp("chat")
-    shutil.copy(migrated_file, folder / "webchat.db")
-    database = Database(f"sqlite:///{folder / 'webchat.db'}")
-    with database.write() as session:
-        faq.create(session, phrasings=["怎么退货？"], answer="七天内可以**退货**。")
-        faq.create(session, phrasings=["怎么付款？"], answer="微信、支付宝都可以。")
-    database.close()
+    folder = small_site(tmp_path_factory.mktemp("chat"), migrated_file, RETURNS, PAYING)
     server = Server(folder, endless_model, allowed_origins=shop.origin, shop_name="小舟商店").start().ready()
     shop.widget = foreign.widget = server.url
     yield server
@@ -225,6 +215,20 @@ def test_its_colour_place_language_and_greeting_are_the_shops(look_at, shop, sho
     shoot(page, "widget-greeting")
     page.get_by_text("Need help?").click()
     expect(inside(page).get_by_label("Your question")).to_be_visible()
+    expect(page.locator(".greeting")).to_have_count(0)
+    page.keyboard.press("Escape")
+    page.reload()
+    expect(page.locator(LAUNCH)).to_be_visible()
+    expect(page.locator(".greeting")).to_have_count(0)
+
+
+def test_a_greeting_is_said_once_whoever_opened_the_chat(look_at, shop):
+    page = look_at(shop, 'data-greeting="有问题随时问"')
+    expect(page.locator(".greeting")).to_be_visible()
+    page.locator(LAUNCH).click()
+    page.locator(SHUT).click()
+    page.reload()
+    expect(page.locator(LAUNCH)).to_be_visible()
     expect(page.locator(".greeting")).to_have_count(0)
 
 

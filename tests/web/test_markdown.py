@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webchat.web.markdown import render_markdown
+from webchat.web.markdown import render_markdown, with_copy_buttons
 
 ALLOWED = {
     "a": {"href", "title", "rel", "target"},
@@ -149,3 +149,27 @@ def test_a_heading_without_words_is_none():
     assert "<h" not in render_markdown("## ![picture](x.png)")
     assert "<code>" in render_markdown("## `code`")
     assert render_markdown("#\n\n## Words").count("<h2>") == 1
+
+
+@pytest.mark.parametrize("code", ["```sh\nls\n```", "```\nls\n```", "    ls", "- an item\n\n  ```\n  ls\n  ```"])
+def test_a_block_of_code_gets_a_button_whatever_its_notation(code):
+    html = with_copy_buttons(
+        render_markdown(f"Text `ls`\n\n{code}\n\nMore\n\n```\npwd\n```"), "Copy <code>", 'Copied "it"'
+    )
+    blocks = re.findall(r'<div class="code-block">(.*?)</div>', html, re.DOTALL)
+    assert len(blocks) == 2
+    button = '<button type="button" class="button copy-code" data-done="Copied &#34;it&#34;">Copy &lt;code&gt;</button>'
+    assert all(block.startswith("<pre") and block.endswith(f"</pre>{button}") for block in blocks)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[a](https://a.example \'<pre class="highlight" tabindex="0"><code>x</code></pre>\')',
+        '`<pre class="highlight" tabindex="0"><code>x</code></pre>`',
+        "Text `ls`",
+    ],
+)
+def test_what_only_looks_like_a_block_of_code_stays_as_it_is(text):
+    html = render_markdown(text)
+    assert with_copy_buttons(html, "Copy", "Copied") == html

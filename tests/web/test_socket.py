@@ -331,17 +331,20 @@ def test_the_socket_that_was_quiet_for_longest_gives_way(new_server):
     alice, bob = server.visitor(), server.visitor()
     conversation, other = alice.ask("你是谁？"), bob.ask("你是谁？")
     with ExitStack() as sockets:
-        first, second, third = (
-            sockets.enter_context(server.opened_socket(visitor, where))
-            for visitor, where in ((alice, conversation), (bob, other), (bob, other))
-        )
-        first.recv()
+        first = settled_socket(sockets, server, alice, conversation)
+        settled_socket(sockets, server, bob, other)
+        settled_socket(sockets, server, bob, other)
         code, _ = closing_of(first)
         assert code == 4000
-        assert "thread" in second.recv()
-        assert "thread" in third.recv()
         with server.opened_socket(alice, conversation) as again:
             assert "你是谁" in again.recv(), "what it missed is there when it comes back"
+
+
+def settled_socket(sockets, server, visitor, conversation):
+    """A socket that has its place and its thread: before that, it is not yet the quietest of all."""
+    connection = sockets.enter_context(server.opened_socket(visitor, conversation))
+    assert "thread" in connection.recv()
+    return connection
 
 
 def closing_of(connection):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from webchat.answering.claims import is_promise, may_begin
 from webchat.answering.kinds import OF_THE_SHOP
 from webchat.answering.normalise import has_han, language_of, normalise
+from webchat.answering.persona import ANSWER_MARK, ANSWER_MARK_BEGUN, FRAME, FRAME_BEGINS
 from webchat.answering.policy import contact
 
 if TYPE_CHECKING:
@@ -56,14 +57,6 @@ _LETTERS_TO_TELL = 30  # Latin letters without a Chinese character: it is not go
 _LEAST_REPEATED = 6  # letters of a clause: shorter ones come again in any text
 _CIRCLE, _CIRCLE_IN_A_TEXT = 3, 6  # so often the same clause is a circle; songs and code repeat some
 _STUTTER = re.compile(r"(.{8,40}?)\1{3}")  # in a clause that finds no end; clauses are short
-# How entries are put before the model (``persona.grounded``): a small one goes on with their marks.
-_FRAME = re.compile(
-    r"店里的官方答案，说到|顾客的话[:：]|^\s*问[:：]|what the shop has written; about|the customer says:|^\s*q:",
-    re.IGNORECASE,
-)
-_FRAME_BEGINS = ("店里的官方答案", "顾客的话", "问:", "what the shop has written", "the customer says", "q:")
-_MARK = re.compile(r"\s*(?:答|回答|a|answer)\s*[:：]\s*", re.IGNORECASE)
-_MARK_BEGUN = re.compile(r"\s*(?:答|回答?|a|answer)?\s*", re.IGNORECASE)
 _NAMES_A_LANGUAGE = re.compile(
     r"[英中日韩法德俄西][语文]|汉语|普通话|拼音|翻译|\b(?:english|chinese|mandarin|japanese|french|spanish|pinyin|translat\w*)\b",
     re.IGNORECASE,
@@ -174,8 +167,8 @@ class Guard:
         """Take away the mark of an answer that the prompt shows; whether there is only its beginning yet."""
         if not self._may_begin_with_mark:
             return False
-        self._clause = _MARK.sub("", self._clause, count=1) if _MARK.match(self._clause) else self._clause
-        self._may_begin_with_mark = not last and _MARK_BEGUN.fullmatch(self._clause) is not None
+        self._clause = ANSWER_MARK.sub("", self._clause, count=1) if ANSWER_MARK.match(self._clause) else self._clause
+        self._may_begin_with_mark = not last and ANSWER_MARK_BEGUN.fullmatch(self._clause) is not None
         return self._may_begin_with_mark
 
     def _end_of_clause(self, *, last: bool) -> int:
@@ -217,7 +210,7 @@ class Guard:
         if watched.banned.found_in(clause):
             return "banned"
         sentence = self._sentence + clause
-        if self._tells(clause) or self._tells(sentence) or (watched.grounded and _FRAME.search(sentence)):
+        if self._tells(clause) or self._tells(sentence) or (watched.grounded and FRAME.search(sentence)):
             return "leak"
         if watched.promises and is_promise(sentence):
             return "promise"
@@ -249,4 +242,4 @@ class Guard:
 
 def _begins_the_frame(clause: str) -> bool:
     begun = clause.strip().casefold().replace("：", ":")
-    return any(frame.startswith(begun) or begun.startswith(frame) for frame in _FRAME_BEGINS)
+    return any(frame.startswith(begun) or begun.startswith(frame) for frame in FRAME_BEGINS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from webchat.answering.normalise import language_of
@@ -27,6 +28,16 @@ _GROUNDED_ZH = "店里的官方答案，说到店里的事只能依据它们：\
 _GROUNDED_EN = (
     "What the shop has written; about the shop say nothing else:\n\n{entries}\n\nThe customer says: {question}"
 )
+# A small model goes on with what frames the entries; an answer that does so has gone astray.
+FRAME = re.compile(
+    r"店里的官方答案，说到|顾客的话[:：]|^\s*问[:：]|what the shop has written; about|the customer says:|^\s*q:",
+    re.IGNORECASE,
+)
+FRAME_BEGINS = ("店里的官方答案", "顾客的话", "问:", "what the shop has written", "the customer says", "q:")
+# The mark before an entry's answer, and what may become one: before an answer it is only left away.
+ANSWER_MARK = re.compile(r"\s*(?:答|回答|a|answer)\s*[:：]\s*", re.IGNORECASE)
+ANSWER_MARK_BEGUN = re.compile(r"\s*(?:答|回答?|a|answer)?\s*", re.IGNORECASE)
+
 _IN_ITS_LANGUAGE = {"zh": "（请用中文回答。）", "en": "(Please answer in English.)"}
 
 

@@ -118,6 +118,20 @@ def add_answer(
     return answer
 
 
+def say_as_person(session: Session, conversation_id: int, text: str) -> Message:
+    """Store what an operator says, as an answer to what the visitor said last."""
+    asked = last_question(session, conversation_id)
+    return add_answer(
+        session,
+        conversation_id=conversation_id,
+        question_id=asked.id if asked else None,
+        source="human",
+        status="done",
+        finish_reason="stop",
+        text=text,
+    )
+
+
 def answer_to(session: Session, question_id: int) -> Message | None:
     """Find the latest answer to a question."""
     query = select(Message).where(Message.question_id == question_id)

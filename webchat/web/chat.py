@@ -10,7 +10,7 @@ from flask import Blueprint, Response, redirect, render_template, request, sessi
 from flask_babel import gettext as _
 
 from webchat.answering.normalise import has_han
-from webchat.answering.pipeline import Busy, Opening, StillAnswering
+from webchat.answering.pipeline import Busy, StillAnswering
 from webchat.storage import conversations, faq, feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.web.errors import mark, problem_of
@@ -18,11 +18,11 @@ from webchat.web.fragments import append_frame, notice, stopping_frame, thread_f
 from webchat.web.history import grouped
 from webchat.web.i18n import LOCALES, language
 from webchat.web.limits import question_limits
+from webchat.web.markdown import with_copy_buttons
 from webchat.web.problems import Problem
 from webchat.web.questions import form_question
 from webchat.web.services import services
-from webchat.web.sessions import in_frame
-from webchat.web.visitors import asker, known_visitor, own_conversation, visitor
+from webchat.web.visitors import asker, known_visitor, opening, own_conversation, visitor
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response as BaseResponse
@@ -33,18 +33,19 @@ if TYPE_CHECKING:
 bp = Blueprint("chat", __name__)
 
 _SUGGESTIONS = 4
-
-
-@bp.app_context_processor
-def _for_forms() -> dict[str, Any]:
-    return {"fresh_client_id": lambda: secrets.token_urlsafe(12)}
-
-
 _CONSIDERED = 40  # entries looked at for them
 _KNOWN = 5  # questions offered while somebody types
 _TYPED, _LEAST_TYPED = 50, 2  # characters of it that are looked at, and from how many on
 # An address of ours, in visible ASCII: browsers read // and /\ as another host, and skip over tabs and line breaks.
 _LOCAL_ADDRESS = re.compile(r"/(?![/\\])[!-~]*")
+
+
+@bp.app_context_processor
+def _for_templates() -> dict[str, Any]:
+    return {
+        "fresh_client_id": lambda: secrets.token_urlsafe(12),
+        "copyable": lambda html: with_copy_buttons(html, _("Copy code"), _("Copied")),
+    }
 
 
 @bp.get("/")
@@ -77,7 +78,7 @@ def post_message(public_id: str) -> BaseResponse:
     where = None if public_id == "new" else own_conversation(public_id)
     try:
         text, client_id = form_question()
-        turn = services().answerer.answer(where or _opening(), text, client_id, asker())
+        turn = services().answerer.answer(where or opening(), text, client_id, asker())
     except (Problem, Busy, StillAnswering, StorageUnavailable) as error:
         if request.headers.get("HX-Request"):
             raise
@@ -186,13 +187,6 @@ def _history(current: Conversation | None) -> list[dict[str, Any]]:
         return []
     with services().database.read() as rows:
         return grouped(conversations.recent_of_visitor(rows, known), current)
-
-
-def _opening() -> Opening:
-    if not in_frame():
-        return Opening(visitor(), "page", language())
-    page = session.get("page")
-    return Opening(visitor(), "widget", language(), (page[0], page[1]) if page else None)
 
 
 def _opened(conversation: Conversation) -> Response:

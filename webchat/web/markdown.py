@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,11 @@ _ATTRIBUTES = {
 _SCHEMES = {"http", "https", "mailto", "tel"}
 
 
+_PRE = '<pre class="highlight" tabindex="0"><code>'
+# Its quotes keep what looks like it out of every attribute.
+_CODE_BLOCK = re.compile(rf"{_PRE}.*?</code></pre>", re.DOTALL)
+
+
 def _highlight(code: str, language: str, _attributes: str) -> str:
     """A code block, coloured when the language is known."""
     try:
@@ -41,7 +47,7 @@ def _highlight(code: str, language: str, _attributes: str) -> str:
         lexer = None
     inside = highlight(code, lexer, HtmlFormatter(nowrap=True)) if lexer else escape(code)
     # Focusable, so that a wide block can be scrolled with the keyboard.
-    return f'<pre class="highlight" tabindex="0"><code>{inside}</code></pre>'
+    return f"{_PRE}{inside}</code></pre>"
 
 
 _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight": _highlight}).enable(
@@ -51,6 +57,7 @@ _markdown = MarkdownIt("commonmark", {"html": False, "breaks": True, "highlight"
 
 _markdown.add_render_rule("table_open", lambda *_: '<div class="table-scroll" tabindex="0"><table>')
 _markdown.add_render_rule("table_close", lambda *_: "</table></div>")
+_markdown.add_render_rule("code_block", lambda _, tokens, place, *__: _highlight(tokens[place].content, "", ""))
 
 
 _HIGHEST, _LOWEST = 2, 6  # the page's own title is the only heading of the first level
@@ -96,3 +103,10 @@ def render_markdown(text: str) -> Markup:
             set_tag_attribute_values={"a": {"target": "_blank"}},
         )
     )
+
+
+def with_copy_buttons(html: Markup, label: str, done: str) -> Markup:
+    """Put a button behind each block of code; ``done`` is what is said once it has copied."""
+    button = Markup('<button type="button" class="button copy-code" data-done="{}">{}</button>').format(done, label)
+    blocks = _CODE_BLOCK.sub(lambda block: f'<div class="code-block">{block[0]}{button}</div>', str(html))
+    return Markup(blocks)  # noqa: S704 - both were safe

@@ -20,7 +20,7 @@ from flask import Blueprint, current_app, g, request
 from flask_babel import gettext as _
 from flask_sock import Sock
 from simple_websocket import ConnectionClosed
-from wsproto.events import TextMessage
+from wsproto.events import CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
 from webchat.storage import feedback, messages
@@ -142,8 +142,11 @@ class OpenSockets:
 def hang_up(ws: Server, code: int) -> None:
     """Close a socket and end its threads, also when the client neither reads nor answers the close."""
     with suppress(ConnectionClosed, LocalProtocolError, OSError):
-        ws.sock.settimeout(0)  # one whose buffer is full must not keep the others waiting for their farewell
-        ws.close(code)
+        if ws.connected:
+            # One whose buffer is full must not keep the others waiting for their farewell. Its reader must go on
+            # blocking, though: on a socket without a timeout it would take "nothing yet" for the end.
+            ws.sock.send(ws.ws.send(CloseConnection(code)), socket.MSG_DONTWAIT)
+            ws.connected = False
     with suppress(OSError):
         ws.sock.shutdown(socket.SHUT_RDWR)  # its reader wakes, and wakes the handler
 

@@ -19,8 +19,7 @@ from webchat.web.limits import question_limits
 from webchat.web.problems import Problem
 from webchat.web.questions import clean_line, clean_question, client_id
 from webchat.web.services import services
-from webchat.web.sessions import in_frame
-from webchat.web.visitors import own_conversation, visitor
+from webchat.web.visitors import opening, own_conversation, visitor
 
 if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -89,13 +88,7 @@ def _read() -> tuple[dict[str, str], dict[str, str]]:
 def _store(rows: Session, where: Conversation | None, values: dict[str, str]) -> Conversation:
     if before := tickets.with_client_id(rows, values["client_id"]):
         return before[1]
-    conversation = where or conversations.open_conversation(
-        rows,
-        visitor_id=visitor(),
-        channel="widget" if in_frame() else "page",
-        language=language(),
-        title=values["what"],
-    )
+    conversation = where or _open(rows, values["what"])
     conversations.touch(rows, conversation.id)
     ticket = tickets.add(rows, conversation.id, values["client_id"], what=values["what"], contact=values["contact"])
     asked = messages.add_question(rows, conversation.id, values["what"], None, reason=TICKET)
@@ -110,6 +103,13 @@ def _store(rows: Session, where: Conversation | None, values: dict[str, str]) ->
         reason=TICKET,
     )
     return conversation
+
+
+def _open(rows: Session, what: str) -> Conversation:
+    new = opening()
+    return conversations.open_conversation(
+        rows, visitor_id=new.visitor_id, channel=new.channel, language=new.language, title=what, page=new.page
+    )
 
 
 def _what_happens_next(ticket: Ticket, policy: AnswerPolicy) -> str:

@@ -10,10 +10,12 @@ from flask import abort, session
 from flask_babel import gettext as _
 from flask_limiter.util import get_remote_address
 
-from webchat.answering.pipeline import Asker
+from webchat.answering.pipeline import Asker, Opening
 from webchat.storage import conversations
+from webchat.web.i18n import language
 from webchat.web.problems import Problem
 from webchat.web.services import services
+from webchat.web.sessions import in_frame
 
 if TYPE_CHECKING:
     from webchat.storage.tables import Conversation
@@ -32,6 +34,14 @@ def visitor() -> str:
     session.permanent = True
     session["visitor_id"] = secrets.token_urlsafe(18)
     return str(session["visitor_id"])
+
+
+def opening() -> Opening:
+    """A conversation that this request may open: whose, in which language, and from which page of the shop."""
+    if not in_frame():
+        return Opening(visitor(), "page", language())
+    page = session.get("page")
+    return Opening(visitor(), "widget", language(), (page[0], page[1]) if page else None)
 
 
 def asker() -> Asker:

@@ -95,16 +95,7 @@ def _say(conversation: Conversation, text: str) -> int:
         if holder is None or holder[0] != operator.id:
             raise Problem(HTTPStatus.CONFLICT, _("This conversation is not with you any more. Take it to answer."))
         conversations.hold(rows, conversation.id, operator.id)
-        asked = messages.last_question(rows, conversation.id)
-        return messages.add_answer(
-            rows,
-            conversation_id=conversation.id,
-            question_id=asked.id if asked else None,
-            source="human",
-            status="done",
-            finish_reason="stop",
-            text=text,
-        ).id
+        return messages.say_as_person(rows, conversation.id, text).id
 
 
 def _conversation(conversation_id: int) -> Conversation:

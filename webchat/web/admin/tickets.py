@@ -103,16 +103,7 @@ def reply(ticket_id: int) -> BaseResponse:
         if holder and holder[0] != current_operator().id:
             flash(_("Somebody else has taken this conversation. Not sent: %(text)s", text=text), "refused")
             return redirect(url_for(".page", _anchor=f"ticket-{ticket_id}"), code=303)
-        asked = messages.last_question(rows, conversation.id)
-        said = messages.add_answer(
-            rows,
-            conversation_id=conversation.id,
-            question_id=asked.id if asked else None,
-            source="human",
-            status="done",
-            finish_reason="stop",
-            text=text,
-        )
+        said = messages.say_as_person(rows, conversation.id, text)
         audit.record(rows, current_operator().name, "ticket.reply", f"ticket {ticket_id}", message=said.id)
     services().answerer.feeds.announce(conversation.public_id, said.id)
     flash(_("The visitor sees it in the chat."), "done")
