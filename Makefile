@@ -67,5 +67,5 @@ lock: ## Move every dependency to its newest allowed version and write it down
 	@npm update --package-lock-only --no-audit --no-fund
 
 clean: ## Remove everything made here but data/ and .env
-	rm -rf .venv node_modules static/vendor .cache setup.log test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv node_modules tools/lighthouse/node_modules static/vendor .cache setup.log test-results .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	rm -rf webchat.egg-info webchat/translations/*/LC_MESSAGES/*.mo

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webchat.answering.events import Failed, Finished, Queued
-from webchat.answering.feed import Changes, Feed, Feeds, Run
+from webchat.answering.feed import Changes, Feed, Feeds, Presence, Run
 
 
 @pytest.fixture
@@ -167,3 +167,21 @@ def test_many_who_come_and_go_at_once_lose_no_change():
         thread.join(20)
     assert failures == []
     assert feeds._feeds == {}
+
+
+def test_who_types_is_seen_until_they_send_or_rest(monkeypatch):
+    feeds, changed, now = Feeds(), threading.Event(), 100.0
+    monkeypatch.setattr("webchat.answering.feed.time.monotonic", lambda: now)
+    feeds.note_typing("a", "operator")
+    assert feeds._feeds == {}, "nobody is there to see it"
+    assert feeds.presence("a") == Presence()
+    with feeds.watch("a", changed) as feed:
+        feeds.note_typing("a", "visitor")
+        assert changed.is_set()
+        assert feeds.presence("a") == Presence(there=True, typing=True)
+        assert not feed.typing("operator")
+        now += feed.typing("visitor")
+        assert feeds.presence("a") == Presence(there=True)
+        feeds.note_typing("a", "operator")
+        feeds.note_typing("a", "operator", typing=False)
+        assert not feed.typing("operator")

@@ -11,7 +11,8 @@ from support.live_page import content_of
 from support.page import Page
 from support.visitor import HTMX, let_finish
 
-from webchat.storage import conversations
+from webchat.answering import hands
+from webchat.storage import conversations, messages, operators
 from webchat.web.socket import _Watcher
 
 
@@ -219,6 +220,51 @@ def test_questions_announced_in_the_wrong_order_are_shown_in_the_right_one(site,
     assert page.thread() == alice.page(public_id).thread()
     assert "#thread" not in appended
     assert "#thread" in whole
+
+
+def test_the_words_of_an_operator_on_another_process_are_found(site, alice):
+    public_id = alice.ask("怎么退货？")
+    page = alice.page(public_id)
+    database = site.extensions["webchat"].database
+    with watching(site, alice, public_id) as watcher:
+        page.apply("".join(watcher.whole_thread()))
+        assert not watcher.look_elsewhere()
+        assert not watcher.is_awaited
+        with database.write() as rows:  # as another process does: nobody is told
+            conversation = conversations.by_public_id(rows, public_id)
+            hands.take(rows, conversation, operators.add(rows, "lin", "unused"))
+        page.apply("".join(watcher.look_elsewhere()))
+        assert watcher.is_awaited
+        assert watcher.patience < 5
+        with database.write() as rows:
+            messages.say_as_person(rows, conversation.id, "您好，我是小林。")
+        page.apply("".join(watcher.look_elsewhere()))
+        assert not watcher.look_elsewhere()
+        with database.write() as rows:
+            hands.give_back(rows, conversation, "hands: back")
+        page.apply("".join(watcher.look_elsewhere()))
+        assert not watcher.is_awaited
+        assert watcher.patience > 5
+    assert page.thread() == alice.page(public_id).thread()
+    assert "您好，我是小林。" in page.messages[-2].text
+
+
+def test_that_staff_are_typing_is_shown_and_taken_away(site, alice):
+    public_id = alice.ask("怎么退货？")
+    feeds = site.extensions["webchat"].answerer.feeds
+    with watching(site, alice, public_id) as watcher:
+        assert "hidden" in watcher.whole_thread()[-1]
+        assert not watcher.catch_up()
+        feeds.note_typing(public_id, "operator")
+        (shown,) = watcher.catch_up()
+        assert "工作人员正在输入…" in shown
+        assert "hidden" not in shown
+        assert not watcher.catch_up(), "once"
+        assert 0 < watcher.patience < 10
+        assert "hidden" not in watcher.whole_thread()[-1], "also for a page that connects meanwhile"
+        feeds.note_typing(public_id, "operator", typing=False)
+        (gone,) = watcher.catch_up()
+        assert "hidden" in gone
 
 
 def test_silence_is_filled_with_frames_that_change_nothing(slow, open_page):

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from webchat.answering.events import Failed, Finished, Queued
     from webchat.engine.generation import Generation
+
+Writer = Literal["visitor", "operator"]
+
+_TYPING = 6.0  # seconds for which somebody who has touched a key counts as typing; pages say so twice as often
 
 # Changes remembered for watchers that are behind; one that missed more reads the whole thread again.
 _REMEMBERED = 64
@@ -55,6 +60,14 @@ class Changes:
     everything: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What is known of a visitor beyond their words: whether their page is open, and whether they are typing."""
+
+    there: bool = False
+    typing: bool = False
+
+
 class Feed:
     """The changes of one conversation. Watchers are woken through an event each and then look for themselves."""
 
@@ -64,6 +77,7 @@ class Feed:
         self._recent: list[tuple[int, int]] = []
         self._runs: dict[int, Run] = {}
         self._watchers: list[threading.Event] = []
+        self._typing: dict[Writer, float] = {}  # until when they count as typing, on the monotonic clock
         self.closed = False  # the conversation was deleted: there is nothing to watch any more
 
     def cursor(self) -> int:
@@ -110,6 +124,17 @@ class Feed:
         with self._lock:
             for message_id in message_ids:
                 self._announce(message_id)
+
+    def note_typing(self, who: Writer, *, typing: bool) -> None:
+        """Say that somebody has just touched a key, or has sent what they typed."""
+        with self._lock:
+            self._typing[who] = time.monotonic() + _TYPING if typing else 0.0
+            self._wake()
+
+    def typing(self, who: Writer) -> float:
+        """For how many seconds more somebody counts as typing; 0 when they do not."""
+        with self._lock:
+            return max(0.0, self._typing.get(who, 0.0) - time.monotonic())
 
     def close(self) -> None:
         """Tell the watchers that the conversation is gone."""
@@ -171,6 +196,19 @@ class Feeds:
             feed = self._feeds.get(conversation)
         if feed:
             feed.announce(*message_ids)
+
+    def note_typing(self, conversation: str, who: Writer, *, typing: bool = True) -> None:
+        """Tell the watchers of a conversation, if there are any, that somebody is typing, or has sent it."""
+        with self._lock:
+            feed = self._feeds.get(conversation)
+        if feed:
+            feed.note_typing(who, typing=typing)
+
+    def presence(self, conversation: str) -> Presence:
+        """What this process knows of the visitor of a conversation."""
+        with self._lock:
+            feed = self._feeds.get(conversation)
+        return Presence(there=True, typing=feed.typing("visitor") > 0) if feed else Presence()
 
     def close(self, conversation: str) -> None:
         """Tell the watchers of a conversation that it is gone, if there are any."""

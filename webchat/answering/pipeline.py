@@ -166,6 +166,7 @@ class Answerer:
             return turn
         self.feeds.announce(turn.conversation.public_id, *turn.changed)
         if turn.answer is None:
+            self.feeds.note_typing(turn.conversation.public_id, "visitor", typing=False)
             self.feeds.announce(turn.conversation.public_id, turn.question.id)
         elif verdict.decision:
             self._start(turn, turn.answer, asker, verdict.decision, verdict.found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, func, select, update
 
 from webchat.storage.database import affected_rows
 from webchat.storage.tables import Channel, Conversation, Language, Message, utc_now
@@ -133,6 +133,28 @@ def let_go(session: Session, conversation_id: int) -> bool:
     """Take a conversation from its operator; False when nobody had it."""
     held = update(Conversation).where(Conversation.id == conversation_id, Conversation.operator_id.is_not(None))
     return affected_rows(session, held.values(operator_id=None, operator_seen_at=None)) == 1
+
+
+def latest(session: Session, *, with_person: bool, limit: int, offset: int = 0) -> list[Conversation]:
+    """List everybody's conversations, or those that operators have taken, the one last spoken in first."""
+    query = select(Conversation).order_by(Conversation.active_at.desc(), Conversation.id.desc())
+    if with_person:
+        query = query.where(Conversation.operator_id.is_not(None))
+    return list(session.scalars(query.limit(limit).offset(offset)))
+
+
+def count_unanswered(session: Session) -> int:
+    """How many conversations that operators have taken end with the visitor's words."""
+    role_of_last = (
+        select(Message.role)
+        .where(Message.conversation_id == Conversation.id)
+        .order_by(Message.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    query = select(func.count()).select_from(Conversation)
+    query = query.where(Conversation.operator_id.is_not(None), role_of_last == "visitor")
+    return session.scalar(query) or 0
 
 
 def by_id(session: Session, conversation_id: int) -> Conversation | None:

@@ -151,6 +151,11 @@ def thread(session: Session, conversation_id: int, *, limit: int = 200, before_i
     return list(session.scalars(query.order_by(Message.id.desc()).limit(limit)))[::-1]
 
 
+def newest_id(session: Session, conversation_id: int) -> int | None:
+    """The id of what was said last, by whomever; None in an empty conversation."""
+    return session.scalar(select(func.max(Message.id)).where(Message.conversation_id == conversation_id))
+
+
 def some(session: Session, conversation_id: int, message_ids: Collection[int]) -> list[Message]:
     """Find these messages of a conversation, oldest first."""
     query = select(Message).where(Message.conversation_id == conversation_id, Message.id.in_(message_ids))

@@ -137,6 +137,14 @@ class Conversation(Base):
     __table_args__ = (
         UniqueConstraint("visitor_id", "opening_client_id"),
         Index(None, "visitor_id", "active_at"),
+        Index(None, "active_at"),
+        # Few are with an operator, so this index stays tiny however many there were.
+        Index(
+            "ix_conversations_with_person",
+            "operator_id",
+            sqlite_where=sql("operator_id IS NOT NULL"),
+            postgresql_where=sql("operator_id IS NOT NULL"),
+        ),
         _NEVER_REUSE_IDS,
     )
 

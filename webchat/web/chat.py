@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
@@ -104,6 +105,13 @@ def ask_assistant(public_id: str) -> BaseResponse:
     own = own_conversation(public_id)
     services().answerer.give_back(own, asked=True)
     return _as_it_stands(own)
+
+
+@bp.post("/c/<public_id>/typing")
+def typing(public_id: str) -> Response:
+    """Show an operator who has the conversation that its visitor is typing."""
+    services().answerer.feeds.note_typing(own_conversation(public_id).public_id, "visitor")
+    return Response(status=HTTPStatus.NO_CONTENT)
 
 
 @bp.post("/c/<public_id>/messages/<int:message_id>/retry")

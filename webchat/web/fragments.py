@@ -236,6 +236,11 @@ def text_frame(message_id: int, text: str) -> str:
     return _partial(f"#m-{message_id}-text", "beforeend", escape(text))
 
 
+def typing_frame(*, typing: bool) -> str:
+    """Whether staff are typing, behind the last message."""
+    return _partial("#typing", "outerHTML", render_template("chat/_typing.html", typing=typing))
+
+
 def notice(sentence: str, suggested: Sequence[str] = (), public_id: str = "new") -> str:
     """A sentence above the question box, with questions to ask instead; an empty one clears it."""
     html = render_template("chat/_notice.html", notice=sentence, suggested=suggested, public_id=public_id)

@@ -23,6 +23,7 @@ from simple_websocket import ConnectionClosed
 from wsproto.events import CloseConnection, TextMessage
 from wsproto.utilities import LocalProtocolError
 
+from webchat.answering import hands
 from webchat.storage import feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.storage.tables import UNFINISHED
@@ -33,6 +34,7 @@ from webchat.web.fragments import (
     socket_frame,
     text_frame,
     thread_frame,
+    typing_frame,
     views_of,
 )
 from webchat.web.problems import Problem
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 _HEARTBEAT = 25.0  # seconds of silence; below the idle limit of common proxies
+_LOOK_AROUND = 2.0  # seconds between looks for the words of an operator, who may be on another process
 _UNHEARD = 60  # seconds without acknowledgement after which the kernel gives a connection up
 _STALLED = 15  # seconds a full send buffer may block us: the client has stopped reading
 _MOST_OF_ONE_VISITOR = 12  # open pages; one visitor must not take the places of all
@@ -197,8 +200,10 @@ def _send_changes(place: Place, conversation: Conversation) -> None:
         watcher = _Watcher(conversation, feed)
         _send(ws, socket_frame(watcher.whole_thread()))
         place.answering = watcher.is_awaited
+        sent = time.monotonic()
         while ws.connected:
-            quiet = not ws.event.wait(_HEARTBEAT)
+            heartbeat = sent + _HEARTBEAT - time.monotonic()
+            quiet = not ws.event.wait(max(0.0, min(heartbeat, watcher.patience)))
             ws.event.clear()
             if ws.incoming_message_len or ws.input_buffer:
                 hang_up(ws, _NOTHING_EXPECTED)
@@ -213,8 +218,9 @@ def _send_changes(place: Place, conversation: Conversation) -> None:
             place.answering = watcher.is_awaited
             if partials:
                 place.quiet_since = time.monotonic()
-            if partials or quiet:
+            if partials or time.monotonic() - sent >= _HEARTBEAT:
                 _send(ws, socket_frame(partials) if partials else "{}")
+                sent = time.monotonic()
 
 
 def _send(ws: Server, frame: str) -> None:
@@ -237,11 +243,20 @@ class _Watcher:
         self._sent: dict[int, int] = {}  # characters of growing text, by message
         self._queued: dict[int, Queued | None] = {}
         self._elsewhere: set[int] = set()  # unfinished answers that are not written by this process
+        self._taken: int | None = None  # the message that says so, while an operator has the conversation
+        self._types = False  # whether the page shows that they are typing
 
     @property
     def is_awaited(self) -> bool:
-        """Whether an answer is on its way."""
-        return bool(self._elsewhere or self._feed.runs())
+        """Whether an answer is on its way, or an operator is there to write one."""
+        return bool(self._elsewhere or self._taken or self._feed.runs())
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which to look for changes of which nobody tells."""
+        if self._types:
+            return self._feed.typing("operator")
+        return _LOOK_AROUND if self._taken else _HEARTBEAT
 
     def whole_thread(self) -> list[str]:
         """The thread as it stands, as partials."""
@@ -254,10 +269,12 @@ class _Watcher:
         self._last_id = max(self._shown, default=0)
         self._sent.clear()
         self._elsewhere.clear()
+        self._taken = None
         noted = {message.id: self._note(message, runs) for message in thread}
         views = views_of(thread, noted, votes)
         self._last_day = views[-1].day if views else None
-        return [thread_frame(self._conversation, views)]
+        self._types = self._feed.typing("operator") > 0
+        return [thread_frame(self._conversation, views), typing_frame(typing=self._types)]
 
     def catch_up(self) -> list[str]:
         """What has changed since last time, as partials."""
@@ -268,11 +285,22 @@ class _Watcher:
         partials = self._changed_messages(changes.messages) if changes.messages else []
         for run in self._feed.runs().values():
             partials += self._growth(run)
-        return partials
+        return partials + self._typing()
 
     def look_elsewhere(self) -> list[str]:
-        """How answers that another process writes stand now: here nobody says so when they change."""
-        return self._changed_messages(tuple(self._elsewhere)) if self._elsewhere else []
+        """What other processes have said or are writing: here nobody says so when it changes."""
+        with services().database.read() as rows:
+            newest = messages.newest_id(rows, self._conversation.id)
+        if not self._elsewhere and (newest is None or newest <= self._last_id):
+            return []
+        return self._changed_messages((*self._elsewhere, *((self._taken,) if self._taken else ())))
+
+    def _typing(self) -> list[str]:
+        types = self._feed.typing("operator") > 0
+        if types == self._types:
+            return []
+        self._types = types
+        return [typing_frame(typing=types)]
 
     def _changed_messages(self, ids: tuple[int, ...]) -> list[str]:
         """These messages, and whatever is new: of two questions at once the later may be announced first."""
@@ -316,6 +344,10 @@ class _Watcher:
         """Remember what a page will have been sent of a message once it shows this row."""
         run = runs.get(message.id)
         self._elsewhere.discard(message.id)
+        if hands.change_of(message) == "hands: taken":
+            self._taken = message.id
+        elif message.id == self._taken:
+            self._taken = None
         if run is None:
             self._sent.pop(message.id, None)
             if message.status in UNFINISHED:

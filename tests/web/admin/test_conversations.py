@@ -195,3 +195,83 @@ def test_strangers_and_bad_input(lin, stranger, asked):
     assert lin.post(at(asked, "/say"), text=" ").status_code == 400
     assert "<b>x" not in lin.post(at(asked, "/say"), text="<b>x").text
     assert "<b>x" not in lin.get(at(asked)).text
+
+
+# ---- what goes on now ----------------------------------------------------------------------------
+
+
+def test_the_list_shows_who_talks_and_who_waits_for_an_answer(lin, wei, stranger, asked, database):
+    listed = text_of(lin.get("/admin/conversations"))
+    assert FAQ in listed
+    assert "Official answer" in listed
+    assert "No conversation is with a person" in text_of(lin.get("/admin/conversations?who=person"))
+
+    wei.post(at(asked, "/take"))
+    row = text_of(lin.get("/admin/conversations/now?who=person"))
+    assert "With wei" in row
+    assert "Waits for an answer" not in row, "nothing was asked yet"
+    ask(stranger, asked, "在吗？", "question-2")
+    page = lin.get("/admin/conversations?who=person")
+    assert "Waits for an answer" in text_of(page)
+    assert "Conversations 1 waiting" in " ".join(text_of(page).split())
+    wei.post(at(asked, "/say"), text="在的。")
+    assert "Waits for an answer" not in text_of(lin.get("/admin/conversations"))
+    _away(database, asked, hands.PATIENCE)
+    assert "With wei, who is away" in text_of(lin.get("/admin/conversations"))
+
+
+def test_the_list_is_read_page_by_page(lin, database):
+    with database.write() as rows:
+        for number in range(31):
+            conversations.open_conversation(rows, visitor_id="x", channel="page", language="zh", title=f"Q{number}")
+    first, second = (lin.get(f"/admin/conversations?page={number}") for number in (1, 2))
+    assert first.text.count('class="entry"') == 30
+    assert second.text.count('class="entry"') == 1
+    assert 'rel="next"' in first.text
+    assert 'rel="next"' not in second.text
+    assert 'rel="prev"' in second.text
+    for odd in ("0", "-1", "x", "9" * 30):
+        assert lin.get(f"/admin/conversations?page={odd}").status_code == 200
+
+
+def test_an_empty_site_says_so(lin):
+    assert "Nobody has asked anything yet" in text_of(lin.get("/admin/conversations"))
+
+
+def test_each_sees_that_the_other_is_there_and_typing(app, lin, wei, stranger, asked):
+    feeds, changed = app.extensions["webchat"].answerer.feeds, threading.Event()
+    assert "not on the page" in text_of(lin.get(at(asked)))
+    with feeds.watch(asked.public_id, changed) as feed:
+        assert "The visitor is here" in text_of(lin.get("/admin/conversations"))
+        assert stranger.post(f"/c/{asked.public_id}/typing").status_code == 204
+        for path in (at(asked), "/admin/conversations"):
+            assert "The visitor is typing" in text_of(lin.get(path))
+        lin.post(at(asked, "/take"))
+        ask(stranger, asked, "在吗？", "question-2")
+        assert "The visitor is typing" not in text_of(lin.get(at(asked))), "sent"
+
+        assert wei.post(at(asked, "/typing")).status_code == 204
+        assert not feed.typing("operator"), "it is not hers"
+        changed.clear()
+        assert lin.post(at(asked, "/typing")).status_code == 204
+        assert feed.typing("operator")
+        assert changed.is_set(), "the page is told at once"
+        lin.post(at(asked, "/say"), text="在的。")
+        assert not feed.typing("operator")
+
+
+def test_the_title_of_an_open_conversation_counts_what_waits(lin, wei, stranger, asked):
+    lin.post(at(asked, "/take"))
+    assert "<title>怎么退货" in lin.get(at(asked, "/live")).text
+    for number in (2, 3):
+        ask(stranger, asked, "在吗？", f"question-{number}")
+    assert "<title>(2) 怎么退货" in lin.get(at(asked, "/live")).text
+    assert "<title>怎么退货" in wei.get(at(asked, "/live")).text, "they wait for lin"
+    assert "<title>" not in lin.get(at(asked)).text.partition("<body")[2]
+
+
+def test_strangers_neither_list_nor_type(stranger, wei, asked):
+    for path in ("/admin/conversations", "/admin/conversations/now"):
+        assert stranger.get(path).status_code == 303
+    assert stranger.post(at(asked, "/typing")).status_code == 303
+    assert wei.post(f"/c/{asked.public_id}/typing").status_code == 404
