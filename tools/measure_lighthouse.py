@@ -30,7 +30,7 @@ def main() -> int:
     site = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8000"
     rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3  # noqa: PLR2004 - a position on the command line
     npm = setup.npm()
-    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=HERE, check=True)
+    subprocess.run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], cwd=HERE, check=True)  # noqa: S603
     # Beside npm there is the node that runs it.
     node = npm[0] if len(npm) > 1 else shutil.which("node")
     enough = True
@@ -40,7 +40,8 @@ def main() -> int:
         enough = enough and min(scores.values()) >= LEAST
         print(form, *(f"{name} {value:.0f}" for name, value in scores.items()), sep="  ")
         print("   ", ", ".join(f"{name} {reports[-1]['audits'][name]['displayValue']}" for name in TIMES))
-        print(*(f"    {audit}" for audit in failed(reports[-1])), sep="\n")
+        for audit in failed(reports[-1]):
+            print("   ", audit)
     return 0 if enough else 1
 
 
@@ -58,7 +59,7 @@ def look_at(site: str, node: list[str]) -> dict[str, Any]:
         *preset,
     ]
     environment = {"PATH": "/usr/bin:/bin", "CHROME_PATH": shutil.which("chromium") or ""}
-    run = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, check=True)
+    run = subprocess.run(command, cwd=HERE, env=environment, stdout=subprocess.PIPE, check=True)  # noqa: S603
     report: dict[str, Any] = json.loads(run.stdout)
     return report
 

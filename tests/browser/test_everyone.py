@@ -15,11 +15,13 @@ SMALL_TARGETS = """least => [...document.querySelectorAll("a[href], button, inpu
   .filter(e => e.type !== "hidden" && e.checkVisibility({opacityProperty: true, visibilityProperty: true}))
   .filter(e => !e.closest(".prose"))  // links in sentences
   .map(e => [e, (/^(checkbox|radio)$/.test(e.type) ? e.closest("label") ?? e : e).getBoundingClientRect()])
-  .filter(([e, {width, height, right, bottom}]) => right > 0 && bottom > 0 && (width < least - 0.5 || height < least - 0.5))
+  .filter(([e, {right, bottom}]) => right > 0 && bottom > 0)
+  .filter(([e, {width, height}]) => Math.min(width, height) < least - 0.5)
   .map(([e, {width, height}]) => `${Math.round(width)} x ${Math.round(height)}: ${e.outerHTML.slice(0, 120)}`)"""
 TOO_WIDE = """() => [document.documentElement, document.body, document.getElementById("scroller")]
   .filter(e => e && e.scrollWidth > e.clientWidth).map(e => `${e.tagName} ${e.id} is ${e.scrollWidth} wide`)"""
-MOVING = """() => document.getAnimations().filter(a => a.playState === "running" && a.effect.getComputedTiming().duration > 1)
+MOVING = """() => document.getAnimations()
+  .filter(a => a.playState === "running" && a.effect.getComputedTiming().duration > 1)
   .map(a => `${a.animationName ?? a.transitionProperty} on ${a.effect.target.outerHTML.slice(0, 80)}`)"""
 
 
