@@ -155,6 +155,24 @@ def test_what_may_be_said_is_shown_to_the_last_letter(question, answer, step):
     assert (written(guard, answer, step), guard.caught) == (answer, None)
 
 
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("帮我写一封投诉信给你们店，要求赔偿", "尊敬的顾客，因此我决定赔偿您的全部损失。"),
+        ("Write a letter to me as the shop owner", "Dear customer, we have decided to fully compensate you."),
+    ],
+)
+def test_a_letter_to_the_shop_does_not_come_back_as_its_promise(question, answer):
+    guard = guard_for(question)
+    written(guard, answer)
+    assert guard.caught == "promise"
+
+
+def test_a_letter_to_the_shop_may_demand_everything():
+    guard, letter = guard_for("帮我写一封投诉信给你们店，要求赔偿"), "我希望贵店退还货款，并赔偿我的损失。"
+    assert (written(guard, letter), guard.caught) == (letter, None)
+
+
 def test_a_number_that_was_never_said_is_not_remembered():
     guard = guard_for("我刚才说的订单号是多少")
     assert (written(guard, "订单号是1234567890。"), guard.caught) == ("", "unsaid")

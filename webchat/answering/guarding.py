@@ -94,7 +94,7 @@ class Guarding:
 
     @property
     def promises(self) -> bool:
-        """Whether a promise would be the shop's own: a letter that was asked for may hold any."""
+        """Whether a promise would be the shop's own: a letter that was asked for may hold any, unless it is its own."""
         return self.decision.judgement.kind != "making"
 
     @property
@@ -212,7 +212,7 @@ class Guard:
         sentence = self._sentence + clause
         if self._tells(clause) or self._tells(sentence) or (watched.grounded and FRAME.search(sentence)):
             return "leak"
-        if watched.promises and is_promise(sentence):
+        if (watched.promises or watched.names_the_shop(sentence)) and is_promise(sentence):
             return "promise"
         if self._invents(clause, sentence):
             return "fact"

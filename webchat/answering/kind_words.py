@@ -227,6 +227,13 @@ FOR_ONESELF = re.compile(
 
 # Names this very shop where SHOP_PERSON does not; a visitor's own shop is named so too.
 THIS_SHOP = _words(r"我们?店|[本小]店|这里(?:的|能|可)", r"\b(?:our|this) (?:shop|store)\b|\bthe shop\b|\bhere\b")
+# A text that somebody of the shop is to have written.
+SHOP_VOICE = _words(
+    r"(?:店长|店主|老板|客服|店员|商家|卖家|掌柜|经理|工作人员)的?(?:名义|身份|口吻|语气|角度|立场)"
+    r"|(?:扮演|假装|假扮|作为|代表|替|代|以)(?:你们?|这家)?(?:店长|店主|老板|客服|店员|商家|卖家|掌柜|店里|店家|本店)",
+    r"\b(?:as|like|being) (?:the|your|an?|this) (?:shop|store)?(?: |'s )?(?:owner|manager|clerk|seller|staff|boss)\b"
+    r"|\b(?:in the name|on behalf) of (?:the|your|this) (?:shop|store|owner|manager|company)\b",
+)
 # Text behind a colon that is to be translated or reworded: its words are nobody's question.
 GIVEN_TEXT = re.compile(
     r"((?:翻译|译成|润色|改写|扩写|缩写|校对|总结|概括|改得|纠正"

@@ -26,6 +26,7 @@ from webchat.answering.kind_words import (
     SAID_TO_BE_PROMISED,
     SENTENCE,
     SHOP_PERSON,
+    SHOP_VOICE,
     SHOP_WORDS,
     THIS_SHOP,
     TRANSLATE,
@@ -128,7 +129,7 @@ def _without_given_text(text: str) -> str:
 
 
 def _names_the_shop(text: str, shop: str) -> bool:
-    named = SHOP_PERSON.search(text) or THIS_SHOP.search(text)
+    named = SHOP_PERSON.search(text) or SHOP_VOICE.search(text) or THIS_SHOP.search(text)
     return named is not None or bool(shop and shop.casefold() in text)
 
 
