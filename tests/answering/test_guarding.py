@@ -284,6 +284,11 @@ def test_no_more_than_a_clause_is_held():
         "Your refund has been processed",
         "Let me check your order",
         "An agent will get back to you",
+        "因此我决定赔偿您500元",
+        "我们将在一定时间内为您提供赔偿",
+        "本店承诺为您全额退款",
+        "We have decided to fully compensate you",
+        "I promise to give you a full refund",
     ],
 )
 def test_promises(clause):
@@ -302,6 +307,10 @@ def test_promises(clause):
         "You can cancel your order yourself",
         "I have read many books",
         "Please contact our staff",
+        "我会尽力帮您写得更好",
+        "我愿意退还商品",
+        "我希望贵店赔偿我的损失",
+        "I agree that you are right",
     ],
 )
 def test_no_promises(clause):
