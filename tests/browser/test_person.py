@@ -45,12 +45,12 @@ def test_a_person_takes_over_live_and_hands_back(visit, shoot, scheme):
     visitor.locator("#text").fill("在吗？")
     visitor.locator("#text").press("Enter")
     box = operator.get_by_label("在对话里回复")
-    expect(operator.get_by_text("访客正在输入…")).to_have_count(0)
+    expect(operator.get_by_text("顾客正在输入…")).to_have_count(0)
     box.fill("您好，我是")  # while the thread below is refreshed
     expect(visitor.get_by_text("工作人员正在输入…")).to_be_visible()
     shoot(visitor, f"staff-typing-phone-{scheme}")
     visitor.locator("#text").fill("有点")
-    expect(operator.get_by_text("访客正在输入…")).to_be_visible()
+    expect(operator.get_by_text("顾客正在输入…")).to_be_visible()
     expect(operator).to_have_title(re.compile(r"^\(1\) "))
     expect(operator.get_by_text("在吗？")).to_be_visible()
     expect(box).to_have_value("您好，我是")
@@ -84,7 +84,7 @@ def test_operators_see_what_goes_on(visit, shoot, screen):
     operator.locator(".admin-nav").get_by_role("link", name="对话").click()
     row = operator.locator(".entry").first
     expect(row).to_contain_text("怎么开发票？")
-    expect(row).to_contain_text("访客在页面上")
+    expect(row).to_contain_text("顾客在页面上")
     ask(visitor, "怎么退货？")  # and the list follows
     expect(row).to_contain_text("退", timeout=DEADLINE)
     row.get_by_role("link").click()
