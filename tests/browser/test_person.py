@@ -55,7 +55,7 @@ def test_a_person_takes_over_live_and_hands_back(visit, shoot, scheme):
     expect(operator.get_by_text("在吗？")).to_be_visible()
     expect(box).to_have_value("您好，我是")
     box.fill("您好，我是店员小林。")
-    operator.get_by_role("button", name="发送").press("Enter")
+    box.press("Enter")
     expect(visitor.locator(".message[data-role=operator]")).to_contain_text("您好，我是店员小林。")
     expect(visitor.get_by_text("工作人员正在输入…")).to_be_hidden()
     expect(visitor.locator(".message[data-role=operator] .badge")).to_have_text("人工")
