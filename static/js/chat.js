@@ -86,7 +86,8 @@ const isQuestion = (ctx) => Boolean(ctx.request.form?.elements.client_id);
 
 document.addEventListener("htmx:before:request", ({ detail: { ctx } }) => {
   if (!isQuestion(ctx)) return;
-  find("notice").replaceChildren();
+  // Its own form stays until the answer to it is there: htmx swaps nothing for one that is gone.
+  if (!ctx.request.form.matches("#outbox-form, #notice form")) find("notice").replaceChildren();
   setSending(true);
 });
 

@@ -8,6 +8,7 @@ const AGAIN = 3000; // ms until the network is tried again, when nothing else sa
 
 let waiting = load();
 let trying = null; // the id of the one that is on its way
+let notBefore = 0; // when a full queue may be asked again; whatever else happens on the page must not ask sooner
 
 function load() {
   try {
@@ -46,7 +47,7 @@ const answering = () => Boolean(document.querySelector(".message[aria-busy]"));
 // The first one, when nothing stands in its way. Through a form, so that htmx does with it what it does with any other.
 function send() {
   const [first] = waiting;
-  if (!first || trying || answering() || !navigator.onLine) return;
+  if (!first || trying || answering() || !navigator.onLine || Date.now() < notBefore) return;
   const form = find("outbox-form");
   form.elements.text.value = first.text;
   form.elements.client_id.value = first.id;
@@ -79,13 +80,22 @@ document.addEventListener("htmx:after:request", ({ detail: { ctx } }) => {
   } else if (code === "busy") {
     put(id, text, "busy");
     document.dispatchEvent(new CustomEvent("webchat:kept", { detail: { text } }));
-    setTimeout(send, 1000 * Number(ctx.response.headers.get("Retry-After") ?? 5));
+    const pause = 1000 * Number(ctx.response.headers.get("Retry-After") ?? 5);
+    notBefore = Date.now() + pause;
+    setTimeout(send, pause + 50);
   } else if (id === trying) {
     // Refused for good: back to where it can be changed.
     waiting = waiting.filter((each) => each.id !== id);
     find("text").value ||= text;
     keep();
   }
+});
+
+// That the queue is full was said when the question was asked, and is not said again at each try.
+document.addEventListener("htmx:before:swap", (event) => {
+  const { ctx } = event.detail;
+  const again = ctx?.request?.form?.id === "outbox-form" && ctx.response?.headers.get("Problem-Code") === "busy";
+  if (again) event.preventDefault();
 });
 
 document.addEventListener("htmx:error", ({ detail: { ctx } }) => {

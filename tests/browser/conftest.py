@@ -108,6 +108,20 @@ def shoot() -> Callable[[Page, str], None]:
     return lambda page, name: page.screenshot(path=SCREENSHOTS / f"{name}.png")
 
 
+@pytest.fixture
+def shoot_schemes(shoot: Callable[[Page, str], None]) -> Callable[[Page, str], None]:
+    """Takes two screenshots of a state that is there only once: light and dark, named after the page's size too."""
+
+    def take(page: Page, name: str) -> None:
+        width = page.viewport_size["width"] if page.viewport_size else 0
+        size = "phone" if width <= PHONE["viewport"]["width"] else "desktop"  # type: ignore[index]
+        for scheme in ("dark", "light"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            shoot(page, f"{name}-{size}-{scheme}")
+
+    return take
+
+
 def accessibility_problems(page: Page) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA and its best practices, a line each."""
     page.evaluate(AXE.read_text())

@@ -105,15 +105,18 @@ def test_a_reload_loses_and_doubles_nothing(server, visit, moment, screen):
 
 
 @BOTH_SIZES
-def test_a_network_that_is_away_for_five_seconds_is_said_and_made_up_for(network, server, visit, console, screen):
+def test_a_network_that_is_away_for_five_seconds_is_said_and_made_up_for(
+    network, visit, console, shoot_schemes, screen
+):
     page = visit(network.url, **screen)
     ask(page, QUESTION)
     wait_for_text(page, 50)
     network.cut()
     expect(page.get_by_text("正在恢复连接…")).to_be_visible()
     before = text_of(page)
+    shoot_schemes(page, "cut-off")
     time.sleep(CUT)
-    network.lead_to(server.port)
+    network.lead_to(network.server.port)
     expect(page.get_by_text("正在恢复连接…")).to_be_hidden(timeout=DEADLINE)
     whole = the_whole_conversation(page)
     assert letters(whole).startswith(letters(before))
@@ -156,6 +159,19 @@ def test_a_server_that_goes_in_the_middle_leaves_what_was_written_and_a_way_on(
     expect(answers(page).last).to_have_attribute("data-status", "done", timeout=DEADLINE)
     expect(page.locator(".message")).to_have_count(2)
     console.clear()
+
+
+@BOTH_SIZES
+def test_an_interrupted_answer_looks_right(network, new_server, visit, shoot_schemes, screen):
+    page = visit(network.url, **screen)
+    ask(page, QUESTION)
+    wait_for_text(page, 100)
+    page.goto("about:blank")
+    network.server.close()
+    network.lead_to(new_server().port)
+    page.go_back()
+    expect(finished(page)).to_have_attribute("data-status", "interrupted", timeout=DEADLINE)
+    shoot_schemes(page, "interrupted")
 
 
 def test_two_tabs_stay_in_step_word_by_word(server, visit):

@@ -127,7 +127,7 @@ def test_what_is_printed_is_what_was_said(visit, shoot):
 
 
 @BOTH_SIZES
-def test_a_question_typed_during_an_answer_waits_in_sight_and_is_sent_after_it(visit, console, screen):
+def test_a_question_typed_during_an_answer_waits_in_sight_and_is_sent_after_it(visit, console, shoot_schemes, screen):
     page = visit(**screen)
     ask(page, LONG)
     wait_for_text(page)
@@ -137,6 +137,7 @@ def test_a_question_typed_during_an_answer_waits_in_sight_and_is_sent_after_it(v
     expect(waiting).to_contain_text("这个回答结束后发送")
     expect(page.get_by_label("您的问题")).to_have_value("")
     assert not accessibility_problems(page)
+    shoot_schemes(page, "outbox")
     page.reload()
     expect(waiting).to_contain_text("讲一个短笑话")
     waiting.get_by_role("button", name="现在发送").click()

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from flask import Blueprint, Response, redirect, render_template, request, session, url_for
 from flask_babel import gettext as _
 
-from webchat.answering.normalise import has_han
 from webchat.answering.pipeline import Busy, StillAnswering
-from webchat.storage import conversations, faq, feedback, messages
+from webchat.storage import conversations, feedback, messages
 from webchat.storage.database import StorageUnavailable
 from webchat.web.errors import mark, problem_of
 from webchat.web.fragments import append_frame, notice, stopping_frame, thread_frame, view_of, views_of
 from webchat.web.history import grouped
-from webchat.web.i18n import LOCALES, language
+from webchat.web.i18n import LOCALES
 from webchat.web.limits import question_limits
 from webchat.web.markdown import with_copy_buttons
+from webchat.web.often_asked import often_asked
 from webchat.web.problems import Problem
 from webchat.web.questions import form_question
 from webchat.web.services import services
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 bp = Blueprint("chat", __name__)
 
-_SUGGESTIONS = 4
-_CONSIDERED = 40  # entries looked at for them
 _KNOWN = 5  # questions offered while somebody types
 _TYPED, _LEAST_TYPED = 50, 2  # characters of it that are looked at, and from how many on
 # An address of ours, in visible ASCII: browsers read // and /\ as another host, and skip over tabs and line breaks.
@@ -164,14 +162,14 @@ def chat_state(conversation: Conversation | None) -> dict[str, Any]:
     with parts.database.read() as rows:
         thread = messages.thread(rows, conversation.id) if conversation else []
         votes = feedback.of_messages(rows, known_visitor(), [message.id for message in thread])
-        top = [] if thread else faq.top(rows, _CONSIDERED)
+        suggestions = [] if thread else often_asked(rows)
     runs = parts.answerer.feeds.runs(conversation.public_id) if conversation else {}
     return {
         "conversation": conversation,
         "messages": views_of(thread, runs, votes),
         "history": _history(conversation),
         "client_id": secrets.token_urlsafe(12),
-        "suggestions": _suggested([entry.question for entry in top]),
+        "suggestions": suggestions,
         "model_name": None if engine.state == "failed" else parts.engine.name,
         "model_elsewhere": bool(parts.settings.engine_url),
         "banner": _("AI answers are not available at the moment. Common questions are still answered.")
@@ -181,12 +179,6 @@ def chat_state(conversation: Conversation | None) -> dict[str, Any]:
         "notice": None,
         "draft": "",
     }
-
-
-def _suggested(often_asked: list[str]) -> list[str]:
-    """First questions to offer: in the visitor's language, and real questions before greetings."""
-    own = [text for text in often_asked if has_han(text) == (language() == "zh")]
-    return sorted(own, key=lambda text: not text.endswith(("?", "？")))[:_SUGGESTIONS]
 
 
 def _history(current: Conversation | None) -> list[dict[str, Any]]:

@@ -26,7 +26,9 @@ from webchat.answering.pipeline import Busy, NotTheLast, StillAnswering
 from webchat.storage.database import Conflict, StorageUnavailable
 from webchat.web.fragments import failure_sentence, notice
 from webchat.web.limits import seconds_to_wait
+from webchat.web.often_asked import often_asked
 from webchat.web.problems import Problem
+from webchat.web.services import services
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -93,7 +95,7 @@ def _no_answer(error: Busy | StillAnswering | NotTheLast | ModelUnavailable | Sh
                 sentence,
                 retry_after=error.retry_after,
                 code="busy",
-                suggested=[each.question for each in error.near],
+                suggested=[each.question for each in error.near] or _often_asked(),
             )
         case StillAnswering():
             sentence = _("The last answer is still being written. Wait for it or stop it, then send again.")
@@ -107,6 +109,14 @@ def _no_answer(error: Busy | StillAnswering | NotTheLast | ModelUnavailable | Sh
             return Problem(429, sentence, retry_after=error.retry_after)
         case TooLong():
             return too_long(error.max_new_tokens, error.limit)
+
+
+def _often_asked() -> list[str]:
+    try:
+        with services().database.read() as rows:
+            return often_asked(rows)
+    except StorageUnavailable:
+        return []  # an error is told with what there is
 
 
 def too_long(max_tokens: int | None = None, limit: int | None = None) -> Problem:
