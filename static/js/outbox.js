@@ -128,6 +128,7 @@ document.addEventListener("click", ({ target }) => {
     find("text").focus();
   } else if (action === "now") {
     waiting.unshift(one);
+    notBefore = 0; // whoever asks for it is not told to wait
     document.querySelector(".stop form")?.requestSubmit();
   } else {
     find("text").focus();

@@ -114,6 +114,8 @@ def test_a_network_that_is_away_for_five_seconds_is_said_and_made_up_for(
     network.cut()
     expect(page.get_by_text("正在恢复连接…")).to_be_visible()
     before = text_of(page)
+    # It comes in slowly, so that a short cut passes unseen.
+    page.locator("#connection").evaluate("e => Promise.all(e.getAnimations().map(each => each.finished))")
     shoot_schemes(page, "cut-off")
     time.sleep(CUT)
     network.lead_to(network.server.port)
