@@ -95,6 +95,7 @@ def test_drafts_and_disabled_entries_do_not_answer(database):
     with database.read() as session:
         assert {entry for entry, _ in faq.published_phrasings(session)} == {live.id}
         assert [entry.id for entry in faq.top(session, 5)] == [live.id]
+        assert faq.top_questions(session, 5) == ["live"]
 
 
 def test_the_most_hit_entries_are_suggested_first_then_the_oldest(database):
@@ -105,6 +106,8 @@ def test_the_most_hit_entries_are_suggested_first_then_the_oldest(database):
     with database.read() as session:
         assert [entry.id for entry in faq.top(session, 5)] == [third.id, first.id, second.id]
         assert len(faq.top(session, 2)) == 2
+        assert faq.top_questions(session, 5) == ["3", "1", "2"]
+        assert faq.top_questions(session, 2) == ["3", "1"]
         assert faq.get(session, third.id).hits == 2
 
 

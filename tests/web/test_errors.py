@@ -29,7 +29,7 @@ def broken(monkeypatch):
     def fail(*_args, **_options):
         raise RuntimeError("the secret is hunter2")
 
-    monkeypatch.setattr(faq, "top", fail)
+    monkeypatch.setattr(faq, "top_questions", fail)
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ def test_with_a_database_that_cannot_be_read_there_is_a_page_all_the_same(alice,
         raise StorageUnavailable("The disk that holds the database reports an error.")
 
     monkeypatch.setattr(conversations, "by_public_id", fail)
-    monkeypatch.setattr(faq, "top", fail)
+    monkeypatch.setattr(faq, "top_questions", fail)
     for path in ("/", "/c/anything"):
         response = alice.get(path)
         assert response.status_code == 503

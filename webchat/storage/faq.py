@@ -139,8 +139,15 @@ def live_ids(session: Session, *, drafts: bool = False) -> set[int]:
     return set(session.scalars(query, {"moment": utc_now()}))
 
 
+def top_questions(session: Session, limit: int) -> list[str]:
+    """List how the entries that answer now are shown, most often hit first; every first visit asks for it."""
+    first = select(Phrasing.text).where(Phrasing.entry_id == Entry.id).order_by(Phrasing.position).limit(1)
+    query = select(first.scalar_subquery()).select_from(Entry).where(_LIVE)
+    return list(session.scalars(query.order_by(Entry.hits.desc(), Entry.id).limit(limit), {"moment": utc_now()}))
+
+
 def top(session: Session, limit: int) -> list[Entry]:
-    """List the entries that answer now, most often hit first, to suggest as first questions."""
+    """List the entries that answer now, most often hit first, for operators to choose from."""
     query = select(Entry).where(_LIVE).order_by(Entry.hits.desc(), Entry.id).limit(limit)
     return list(session.scalars(query, {"moment": utc_now()}))
 

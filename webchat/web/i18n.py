@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from flask import Flask, has_request_context, request, session
 from flask_babel import Babel, format_date, get_locale
 from flask_babel import gettext as _
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
 
 LOCALE_OF: dict[Language, str] = {"zh": "zh_CN", "en": "en"}  # by the name of the language in conversations
 LOCALES = tuple(LOCALE_OF.values())
+_PARSED = {name: Locale.parse(name) for name in LOCALES}  # from a name it takes a millisecond of every request
 
 
 def register_languages(app: Flask) -> None:
     """Translate every page of the application."""
     app.config["BABEL_DEFAULT_LOCALE"] = "zh_CN"
-    Babel(app, locale_selector=_choose_locale)
+    Babel(app, locale_selector=lambda: _PARSED[_choose_locale()])
     app.context_processor(lambda: {"locale": locale(), "full_date": full_date, "today": today})
 
 

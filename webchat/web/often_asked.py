@@ -17,6 +17,6 @@ _CONSIDERED = 40  # entries looked at for them
 
 def often_asked(rows: Session) -> list[str]:
     """What is asked most, in the visitor's language, and real questions before greetings."""
-    texts = [entry.question for entry in faq.top(rows, _CONSIDERED)]
-    own = [text for text in texts if has_han(text) == (language() == "zh")]
+    chinese = language() == "zh"
+    own = [text for text in faq.top_questions(rows, _CONSIDERED) if has_han(text) == chinese]
     return sorted(own, key=lambda text: not text.endswith(("?", "？")))[:_OFFERED]
